@@ -260,9 +260,9 @@ class Fact:
 
     Attributes:
         value: the measure, metres, before any rounding; None where the answer is not a measure.
-        label: the exact symbolic answer ("yes", "no", "A", "B", "left", …, "same"); None for measures.
+        label: the exact symbolic answer ("yes", "no", "A", "left", …, "same"); None for measures.
         margin: differences below it are ties, metres (cubic metres for big/small).
-        segment: (2, 3) end points of what was measured, camera frame, metres; None where none fits.
+        segment: (2, 3) end points of what was measured, camera frame, metres; None if none fits.
     """
 
     type: str

@@ -1,1 +1,1 @@
-
+"""Pure functions on arrays: cameras, planes, clouds, boxes and relations."""

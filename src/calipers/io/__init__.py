@@ -1,1 +1,1 @@
-
+"""Frames in, run folders out."""

@@ -1,1 +1,1 @@
-
+"""Facts, question types, templates, sampling and writing."""

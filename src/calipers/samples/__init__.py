@@ -1,1 +1,1 @@
-
+"""Sample frames with known metres, written as folders of frames."""

@@ -1,1 +1,1 @@
-
+"""One step of the pipeline a file."""

@@ -1,1 +1,1 @@
-
+"""The report and its browser."""
