@@ -1,0 +1,43 @@
+"""Questions as Parquet: one row a question, the columns of `calipers.types.Question`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+QUESTION_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("scene_id", pa.string()),
+        ("image", pa.string()),
+        ("depth_image", pa.string()),
+        ("type", pa.string()),
+        ("kind", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("objects", pa.list_(pa.string())),
+        ("object_index", pa.list_(pa.int32())),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("label", pa.string()),
+        ("frame", pa.string()),
+        ("margin", pa.float64()),
+        ("question_template", pa.string()),
+        ("answer_template", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+
+
+def questions_table(columns: Mapping[str, Any]) -> pa.Table:
+    """The table of `columns` (name → values, all of one length) with exactly `QUESTION_SCHEMA`."""
+    arrays = [pa.array(columns[field.name], field.type) for field in QUESTION_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=QUESTION_SCHEMA)
+
+
+def write_questions(table: pa.Table, sink: Any) -> None:
+    """Write a table of questions to an open binary file."""
+    pq.write_table(table, sink, compression="zstd", write_statistics=["id", "type", "kind"])

@@ -1,0 +1,312 @@
+"""A run folder: parts written atomically, a run that can be killed and goes on, one run at a time.
+
+The unit of work is a *shard*: a fixed number of consecutive records. Shard k becomes
+``qa/part-k.parquet`` and ``scenes/part-k.parquet``; each appears under its name only when it is
+whole and on disk. A shard is finished when all its parts are there, so there is no other journal:
+what is to be known about a shard (records left out, counts, seconds) travels in the metadata of its
+parts, and ``skipped.jsonl`` and ``run.json`` are put together from there at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from calipers.errors import RunError, UsageError
+from calipers.io.questions import write_questions
+from calipers.io.scenes import write_scenes
+
+_NOTES = b"calipers"
+_WRITERS: Mapping[str, Callable[[pa.Table, Any], None]] = {
+    "scenes": write_scenes,
+    "qa": write_questions,
+}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a run is asked to do; two runs with equal `options` and `input` give the same rows.
+
+    Attributes:
+        command: "build", "scenes" or "ask".
+        writes: the kinds of parts it writes, in the order in which a shard's parts appear.
+        given, defaulted: arguments that came from the caller, and the rest with their values.
+        input: the input's path and a digest of what it lists.
+        scenes_run: the ``run.json`` of the run that made the scenes, when this one only asks.
+        ignored: arguments that do not change any row (the number of workers, …).
+    """
+
+    command: str
+    version: str
+    writes: tuple[str, ...]
+    given: Mapping[str, Any]
+    defaulted: Mapping[str, Any]
+    input: Mapping[str, str]
+    scenes_run: Mapping[str, Any] | None = None
+    ignored: frozenset[str] = frozenset({"workers", "quiet", "strict", "overwrite"})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything that decides the rows, as JSON gives it back."""
+        chosen = {**self.defaulted, **self.given}
+        kept = {name: value for name, value in chosen.items() if name not in self.ignored}
+        head = {"command": self.command, "version": self.version, "input": self.input["path"]}
+        found: dict[str, Any] = json.loads(json.dumps({**head, **kept}, sort_keys=True))
+        return found | {"input digest": self.input["digest"]}
+
+
+@dataclass
+class Notes:
+    """What a part says about its shard: counts, seconds a stage, records left out."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    unreferenced: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def to_json(self) -> bytes:
+        """The notes as they stand in a part's metadata."""
+        return json.dumps(self.__dict__, ensure_ascii=True).encode()
+
+    @classmethod
+    def read(cls, part: Path) -> Notes:
+        """The notes of a part; empty ones for a Parquet file that was not written by a run."""
+        metadata = pq.read_metadata(part).metadata or {}
+        found = json.loads(metadata.get(_NOTES, b"{}"))
+        return cls(
+            Counter(found.get("counts", {})),
+            Counter(found.get("unreferenced", {})),
+            Counter(found.get("types", {})),
+            found.get("seconds", {}),
+            found.get("skipped", []),
+        )
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the name `path`, whole and on disk, when the block ends.
+
+    When the block raises, nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as sink:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def part_path(folder: Path, kind: str, index: int) -> Path:
+    """Where shard `index` keeps its part of a `kind` ("scenes" or "qa")."""
+    return folder / kind / f"part-{index:05d}.parquet"
+
+
+def write_part(folder: Path, kind: str, index: int, table: pa.Table, notes: Notes) -> None:
+    """Write one part of a shard, atomically, with its notes."""
+    marked = table.replace_schema_metadata({_NOTES: notes.to_json()})
+    with atomic(part_path(folder, kind, index)) as sink:
+        _WRITERS[kind](marked, sink)
+
+
+def copy_part(source: Path, folder: Path, kind: str, index: int) -> None:
+    """Copy a part of another run, atomically and byte for byte."""
+    with source.open("rb") as origin, atomic(part_path(folder, kind, index)) as sink:
+        shutil.copyfileobj(origin, sink)
+
+
+def _reads(part: Path) -> bool:
+    try:
+        pq.read_metadata(part)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """The folder's ``run.json``, or None when there is none.
+
+    Raises:
+        UsageError: when it is there and is not one.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(found, dict) or not isinstance(found.get("options"), dict):
+        raise UsageError(f"{path}: not the run.json of a calipers run")
+    return found
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {old.get(name)!r}, now {new.get(name)!r}" for name in names)
+
+
+class RunFolder:
+    """An open run folder; a context manager that holds the folder's lock.
+
+    Raises:
+        UsageError: on entering, when the folder holds a run with other options (without
+            `overwrite`), or something that is no run, or cannot be written.
+        RunError: on entering, when another run is at work in the folder.
+    """
+
+    def __init__(self, path: Path, spec: RunSpec, overwrite: bool = False) -> None:
+        self.path = path
+        self.spec = spec
+        self.overwrite = overwrite
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _refuse_strangers(self.path)
+            self._lock = (self.path / ".lock").open("ab")
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise UsageError(f"{self.path}: cannot be written ({error.strerror})") from error
+        try:
+            self._start(self._lock)
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _start(self, lock: IO[bytes]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{self.path}: another run is at work in this folder") from error
+        self._make_room(read_run(self.path))
+        for stray in self.path.glob("**/.*.tmp"):
+            stray.unlink(missing_ok=True)
+        write_json(self.path / "run.json", self._record("running"))
+
+    def _make_room(self, found: dict[str, Any] | None) -> None:
+        """Leave what this run goes on from, refuse or clear away what another run left."""
+        if found is None:
+            return
+        same = found["options"] == self.spec.options
+        if same and (not self.overwrite or found.get("status") == "running"):
+            return
+        in_place = self.spec.writes == ("qa",)
+        adds_questions = in_place and found["command"] == "scenes"
+        if not self.overwrite and not adds_questions:
+            raise UsageError(
+                f"{self.path}: holds a run with other options "
+                f"({_difference(found['options'], self.spec.options)}); "
+                "give --overwrite or another folder"
+            )
+        self._clear(("qa",) if in_place else ("qa", "scenes"))
+
+    def _clear(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            for part in (self.path / kind).glob("part-*.parquet"):
+                part.unlink()
+        for name in ("report.html", "skipped.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _record(self, status: str) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "calipers": self.spec.version,
+            "command": self.spec.command,
+            "status": status,
+            "arguments": {"given": self.spec.given, "defaulted": self.spec.defaulted},
+            "options": self.spec.options,
+            "seed": self.spec.options.get("seed"),
+            "experts": {},
+        }
+        scenes_run = self.spec.scenes_run
+        return record if scenes_run is None else record | {"scenes_run": scenes_run}
+
+    def finished(self, index: int) -> bool:
+        """Whether all parts of shard `index` are there and readable."""
+        return all(_reads(part_path(self.path, kind, index)) for kind in self.spec.writes)
+
+    def finish(self, shards: int, elapsed_s: float) -> dict[str, Any]:
+        """Write ``skipped.jsonl`` and the final ``run.json`` from the parts; return the latter."""
+        total = Notes()
+        stages: dict[str, Counter[str]] = {}
+        with atomic(self.path / "skipped.jsonl") as sink:
+            for notes in self._notes(shards):
+                _add(total, notes)
+                for record in notes.skipped:
+                    stages.setdefault(record["stage"], Counter())[record["reason"]] += 1
+                    sink.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        record = self._record("complete") | {
+            "counts": dict(total.counts),
+            "skipped": {stage: dict(reasons) for stage, reasons in stages.items()},
+            "unreferenced": dict(total.unreferenced),
+            "types": dict(sorted(total.types.items())),
+            "seconds": total.seconds | {"elapsed": elapsed_s},
+        }
+        write_json(self.path / "run.json", record)
+        return record
+
+    def _notes(self, shards: int) -> Iterator[Notes]:
+        for index in range(shards):
+            for kind in ("scenes", "qa"):
+                part = part_path(self.path, kind, index)
+                if part.exists():
+                    yield Notes.read(part)
+
+
+def _refuse_strangers(folder: Path) -> None:
+    names = {item.name for item in folder.iterdir() if not item.name.startswith(".")}
+    if names and "run.json" not in names:
+        raise UsageError(f"{folder}: is not empty and holds no run; give another folder")
+
+
+def _add(total: Notes, notes: Notes) -> None:
+    total.counts.update(notes.counts)
+    total.unreferenced.update(notes.unreferenced)
+    total.types.update(notes.types)
+    for stage, seconds in notes.seconds.items():
+        total.seconds[stage] = total.seconds.get(stage, 0.0) + seconds
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    with atomic(path) as sink:
+        sink.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
