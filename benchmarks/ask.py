@@ -1,0 +1,116 @@
+"""Questions a second on one core, from scenes in memory to a finished Parquet file.
+
+``python -m benchmarks.ask [SCENES] [QUESTIONS_PER_SCENE] [OBJECTS]`` (200, 200 and 8).
+
+The scenes are made here: boxes on a table seen by a tilted camera, each with a cloud of 512 points
+on the three sides that the camera sees. Time is processor time of this process, so other work on
+the machine counts little.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from calipers.geometry.frames import level_from_camera
+from calipers.io.questions import questions_table, write_questions
+from calipers.questions.columns import ask_columns
+from calipers.types import Camera, Scene, SceneObject
+
+CAMERA = Camera(fx=570.0, fy=570.0, cx=319.5, cy=239.5, width=640, height=480)
+POINTS = 512
+NAMES = ("box", "green ball", "coffee mug", "wooden chair", "scissors", "red book", "lamp", "vase")
+SCENES_A_PART = 50
+"""Scenes whose questions are written to the file together, as a run does."""
+
+
+def made_scene(number: int, objects: int = 8, gravity_known: bool = True) -> Scene:
+    """A table with random boxes, camera 0.8 m above it and looking down by 35°."""
+    rng = np.random.default_rng(number)
+    tilt = np.radians(35.0)
+    gravity = np.array([0.0, np.cos(tilt), np.sin(tilt)])
+    plane = np.array([*-gravity, 0.8])
+    to_level = level_from_camera(gravity, plane)
+    boxes = [_made_object(rng, k, to_level, gravity_known) for k in range(objects)]
+    return Scene(
+        id=f"made/{number:06d}",
+        image=f"made/{number:06d}.png",
+        width=CAMERA.width,
+        height=CAMERA.height,
+        camera=CAMERA,
+        intrinsics_source="given",
+        objects=boxes,
+        depth_stats={
+            "valid": 1.0,
+            "min": 0.5,
+            "p5": 0.6,
+            "median": 1.1,
+            "p95": 1.8,
+            "max": 2.0,
+            "noise": 0.0,
+        },  # fmt: skip
+        gravity=gravity.astype(np.float32) if gravity_known else None,
+        support_plane=plane.astype(np.float32) if gravity_known else None,
+    )
+
+
+def _made_object(
+    rng: np.random.Generator, number: int, to_level: np.ndarray, level: bool
+) -> SceneObject:
+    size = rng.uniform(0.04, 0.3, 3)
+    low = np.array([rng.uniform(-0.5, 0.5), rng.uniform(0.6, 1.6), 0.0])
+    points = rng.uniform(0.0, 1.0, (POINTS, 3))
+    side = rng.integers(0, 3, POINTS)
+    points[np.arange(POINTS), side] = np.array([0.0, 0.0, 1.0])[side]
+    cloud = (low + points * size - to_level[:3, 3]) @ to_level[:3, :3]
+    center, scale = cloud.mean(0), 1e-4
+    name = f"the {NAMES[number % len(NAMES)]}" + (f" number {number}" if number >= 8 else "")
+    return SceneObject(
+        caption=name,
+        bbox=(0.0, 0.0, 10.0, 10.0),
+        reference=name,
+        center_camera=(cloud.min(0) + cloud.max(0)) / 2,
+        size_camera=np.ptp(cloud, axis=0),
+        center_level=low + size / 2 if level else None,
+        size_level=size if level else None,
+        cloud=np.round((cloud - center) / scale).astype(np.int16),
+        cloud_origin=center,
+        cloud_scale=scale,
+    )
+
+
+def questions_per_second(scenes: list[Scene], count: int) -> tuple[float, int]:
+    """Ask `count` questions of each scene into Parquet; return questions a second and bytes."""
+    asked = size = 0
+    start = time.process_time()
+    for first in range(0, len(scenes), SCENES_A_PART):
+        parts = [
+            questions_table(ask_columns(scene, count, seed=0))
+            for scene in scenes[first : first + SCENES_A_PART]
+        ]
+        table, sink = pa.concat_tables(parts), io.BytesIO()
+        write_questions(table, sink)
+        asked, size = asked + table.num_rows, size + sink.tell()
+    return asked / (time.process_time() - start), size
+
+
+def main() -> None:
+    scenes, count, objects = (*map(int, sys.argv[1:]), *(200, 200, 8)[len(sys.argv) - 1 :])
+    pa.set_cpu_count(1)
+    for gravity_known in (True, False):
+        made = [made_scene(k, objects, gravity_known) for k in range(scenes)]
+        ask_columns(made[0], count, seed=0)
+        rate, size = questions_per_second(made, count)
+        frame = "level" if gravity_known else "camera"
+        print(
+            f"ask: {rate:,.0f} questions/s to Parquet; {scenes} scenes of {objects} objects, "
+            f"{count} questions each, {frame} frame, {size / (scenes * count):.0f} bytes a question"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Arithmetic on pairs of boxes and clouds: differences, distances, and how far to trust them.
+
+Everything here is one pass over arrays: N boxes, M pairs given as two index arrays. Boxes are in a
+*comparison frame*: x to the right, y forward, z up. That is the level frame, or, without one, the
+camera frame with its axes renamed (``CAMERA_AXES``), where z means nothing but "up in the picture".
+
+How uncertain a number is (standard deviations, metres; Z = depth of the object, f = focal, pixels):
+
+=====================  ==========================================================================
+one side of a box      e² = (EDGE_PX · Z/f)² + (EDGE_NOISE · noise · Z² · slope)², where *slope* is
+                       how far a point moves along the axis when its depth reading grows by 1 m
+centre along an axis   e / √2 (mean of two sides)
+extent along an axis   e · √2 (difference of two sides)
+bottom                 e along z
+volume                 √Σ (area of the face across the axis · e·√2)², cubic metres
+one point of a cloud   p² = (POINT_PX · Z/f)² + (EDGE_NOISE · noise · Z² · |ray|)²
+two objects            √(a² + b²)
+distance of centres    √Σ (share of the axis in the direction)² · (a² + b²)
+=====================  ==========================================================================
+
+A *margin* is ``MARGIN_SIGMAS`` times that. At Z = 2 m, f = 570 px and exact depth the margin of
+"left of" is 2.0 mm, of "taller than" 4.1 mm, and clouds within 5.0 mm touch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calipers.types import Doubles
+
+EDGE_PX = 12**-0.5
+"""Where a side of a box falls inside its pixel is unknown: uniform over one pixel."""
+EDGE_NOISE = 1.0
+"""A side of a box is as noisy as this many depth readings."""
+POINT_PX = 0.5
+"""Points of a cloud lie a pixel apart, so a surface may go on for half a pixel beyond its last."""
+MARGIN_SIGMAS = 2.0
+"""Differences below this many standard deviations are ties."""
+
+CAMERA_AXES: Doubles = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Rows: right, forward and up of the comparison frame without gravity, in camera coordinates."""
+
+Indices = NDArray[np.intp]
+
+
+class Spread(NamedTuple):
+    """Standard deviations of N objects: `side` (N, 3) of a box side per axis, `point` (N,)."""
+
+    side: Doubles
+    point: Doubles
+
+
+def spread(centers_camera: Doubles, axes: Doubles, focal_px: float, noise: float) -> Spread:
+    """Return how uncertain box sides and points are (table in the module's docstring).
+
+    Args:
+        centers_camera: (N, 3) centres in the camera frame, metres.
+        axes: (3, 3) rows: unit axes of the comparison frame in camera coordinates.
+        focal_px: focal length, pixels.
+        noise: standard deviation of a depth reading at one metre, metres.
+
+    >>> s = spread(np.array([[0.0, 0.0, 2.0]]), CAMERA_AXES, 500.0, 0.0)
+    >>> (s.side * 1000).round(3).tolist(), (s.point * 1000).round(3).tolist()
+    ([[1.155, 1.155, 1.155]], [2.0])
+    """
+    depth = np.maximum(centers_camera[:, 2:], 1e-6)
+    pixel, reading = depth / focal_px, EDGE_NOISE * noise * depth * depth
+    ray = centers_camera / depth
+    side = np.sqrt((EDGE_PX * pixel) ** 2 + (reading * (ray @ axes.T)) ** 2)
+    point = np.sqrt((POINT_PX * pixel) ** 2 + (reading * reading) * (ray * ray).sum(1)[:, None])
+    return Spread(side, point[:, 0])
+
+
+def volume_spread(sizes: Doubles, side: Doubles) -> Doubles:
+    """Standard deviation (N,) of the volumes of boxes (N, 3), cubic metres."""
+    faces = sizes[:, [1, 2, 0]] * sizes[:, [2, 0, 1]]
+    return np.asarray(np.sqrt(2.0 * ((faces * side) ** 2).sum(1)))
+
+
+def pair_margin(sigma: Doubles, first: Indices, second: Indices) -> Doubles:
+    """Margin of a difference of two objects' values: sigma (..., N) → (..., M)."""
+    return MARGIN_SIGMAS * np.sqrt(sigma[..., first] ** 2 + sigma[..., second] ** 2)
+
+
+def distance_margin(offsets: Doubles, side: Doubles, first: Indices, second: Indices) -> Doubles:
+    """Margin (M,) of the length of `offsets` (M, K): centres' differences along K axes, metres.
+
+    `side` (N, K) are the same axes' deviations. Two centres in one place share the axes evenly.
+
+    >>> pair = np.array([0]), np.array([1])
+    >>> side = np.array([[0.2, 0.0]] * 2)
+    >>> round(float(distance_margin(np.array([[3.0, 4.0]]), side, *pair)[0]), 6)
+    0.24
+    """
+    square = offsets * offsets
+    total = square.sum(1, keepdims=True)
+    share = np.where(total > 0, square / np.where(total > 0, total, 1.0), 1.0 / offsets.shape[1])
+    variance = (side[first] ** 2 + side[second] ** 2) / 2.0
+    return np.asarray(MARGIN_SIGMAS * np.sqrt((share * variance).sum(1)))
+
+
+def closest_points(cloud_a: Doubles, cloud_b: Doubles) -> tuple[float, Doubles]:
+    """Return the distance of two clouds (N, 3), (M, 3) and the (2, 3) points that realise it.
+
+    Exact. Points that cannot be closest are dropped first: the nearest neighbour of a good guess
+    bounds the answer, and a point farther than that from the other cloud's box is out.
+
+    >>> gap, ends = closest_points(np.eye(3) * 2, np.array([[5.0, 0, 0], [9.0, 9, 9]]))
+    >>> gap, ends.tolist()
+    (3.0, [[2.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
+    """
+    to_b, to_a = _square_to_box(cloud_a, cloud_b), _square_to_box(cloud_b, cloud_a)
+    guess = cloud_a[to_b.argmin()]
+    guess = cloud_b[_squares(cloud_b, guess).argmin()]
+    bound = float(_squares(cloud_a, guess).min()) * (1.0 + 1e-12)
+    near_a, near_b = cloud_a[to_b <= bound], cloud_b[to_a <= bound]
+    square = _squares(near_a[:, None], near_b[None])
+    i, j = divmod(int(square.argmin()), len(near_b))
+    return float(np.sqrt(square[i, j])), np.stack((near_a[i], near_b[j]))
+
+
+def _squares(points: Doubles, other: Doubles) -> Doubles:
+    """Squared lengths of points − other over the last axis of three."""
+    d = points - other
+    return np.asarray(d[..., 0] ** 2 + d[..., 1] ** 2 + d[..., 2] ** 2)
+
+
+def _square_to_box(points: Doubles, cloud: Doubles) -> Doubles:
+    """Squared distance (N,) of points to the axis-aligned box around a cloud."""
+    low, high = cloud.min(0), cloud.max(0)
+    outside = points - np.minimum(np.maximum(points, low), high)
+    return np.asarray((outside * outside).sum(1))

@@ -1,0 +1,299 @@
+"""What is true of the objects of a scene: every comparison and measure, exactly, with its margin.
+
+A `Survey` holds all quantities of a scene at once, one column for each *case*: an ordered pair of
+objects, or one object alone. `measure` reads one fact from it; `questions.sampling` reads many.
+
+Quantities (metres; comparison frame: x right, y forward, z up, see `geometry.relations`)::
+
+    left      x of B − x of A, centres           wide      width of A − width of B
+    above     bottom of A − bottom of B          big       volume of A − volume of B (cubic metres)
+    behind    y of A − y of B, centres           height    extent along z
+    tall      height of A − height of B          width     extent along x
+    distance  between centres                    elevation bottom above the support surface
+    vertical_distance, horizontal_distance       between centres, along z and in the x-y plane
+    gap       between the closest points of the two clouds
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calipers.errors import Skip, UsageError
+from calipers.geometry import relations
+from calipers.geometry.frames import level_from_camera
+from calipers.geometry.relations import Indices
+from calipers.questions.registry import TYPE_LIST, QuestionType, question_type
+from calipers.types import Doubles, Fact, Floats, Scene
+
+QUANTITIES = (
+    "left", "above", "behind", "tall", "wide", "big",
+    "distance", "gap", "vertical_distance", "horizontal_distance",
+    "height", "width", "elevation",
+)  # fmt: skip
+_PAIRED = 10
+"""Quantities before this position belong to pairs, the others to one object."""
+_ROW = {name: k for k, name in enumerate(QUANTITIES)}
+_LEVEL_ROWS = [_ROW[t.quantity] for t in TYPE_LIST if t.needs_level]
+
+_TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
+_TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
+
+
+def _premise(row: QuestionType) -> float:
+    """How many margins sign · quantity must exceed for the question to be asked."""
+    if row.shape != "measure" or row.id == "gap":
+        return -np.inf
+    return -1.0 if row.id == "elevation" else 1.0
+
+
+_TYPE_PREMISE = np.array([[_premise(t)] for t in TYPE_LIST])
+
+
+class Survey:
+    """All quantities of chosen objects of a scene.
+
+    Attributes:
+        objects: (N,) positions of the objects in ``scene.objects``.
+        first, second: (M,) rows into `objects` of each case; for one object alone both are equal.
+        value, margin: (13, M), rows as `QUANTITIES`; NaN where a quantity does not apply or cannot
+            be known in this scene. Gaps are placeholders (0): they cost time; call `gap`.
+    """
+
+    def __init__(self, scene: Scene, objects: Sequence[int], pairs: NDArray[np.intp]) -> None:
+        """Survey `objects` (positions in the scene, all lifted) and `pairs` (P, 2) of rows."""
+        self.scene = scene
+        self.objects = list(objects)
+        alone = np.arange(len(self.objects))
+        self.pair_count = len(pairs)
+        self.first: Indices = np.concatenate((pairs[:, 0], alone))
+        self.second: Indices = np.concatenate((pairs[:, 1], alone))
+        self._take_boxes()
+        self.value: Doubles = np.full((len(QUANTITIES), len(self.first)), np.nan)
+        self.margin: Doubles = self.value.copy()
+        self._fill_pairs(pairs[:, 0], pairs[:, 1])
+        self._fill_alone()
+        self._forget_unknown()
+        self._clouds: dict[int, Doubles] = {}
+        self._contacts: dict[tuple[int, int], tuple[float, Doubles]] = {}
+
+    def _take_boxes(self) -> None:
+        scene = self.scene
+        chosen = [scene.objects[k] for k in self.objects]
+        self.in_camera = np.array([o.center_camera for o in chosen], np.float64).reshape(-1, 3)
+        if scene.gravity is not None:
+            self.frame_from_camera = level_from_camera(scene.gravity, scene.support_plane)
+            self.center = np.array([o.center_level for o in chosen], np.float64).reshape(-1, 3)
+            self.size = np.array([o.size_level for o in chosen], np.float64).reshape(-1, 3)
+        else:
+            self.frame_from_camera = np.eye(4)
+            self.frame_from_camera[:3, :3] = relations.CAMERA_AXES
+            self.center = self.in_camera @ relations.CAMERA_AXES.T
+            size = np.array([o.size_camera for o in chosen], np.float64).reshape(-1, 3)
+            self.size = size[:, [0, 2, 1]]
+        focal = (scene.camera.fx * scene.camera.fy) ** 0.5
+        noise, axes = scene.depth_stats["noise"], self.frame_from_camera[:3, :3]
+        self.spread = relations.spread(self.in_camera, axes, focal, noise)
+
+    def _fill_pairs(self, a: Indices, b: Indices) -> None:
+        """Rows left … horizontal_distance of the first P cases."""
+        center, size, side = self.center, self.size, self.spread.side
+        bottom = center[:, 2] - size[:, 2] / 2
+        volume = size.prod(1)
+        ranked = np.stack((-center[:, 0], bottom, center[:, 1], size[:, 2], size[:, 0], volume))
+        sigma = np.stack(
+            (
+                side[:, 0] / 2**0.5,
+                side[:, 2],
+                side[:, 1] / 2**0.5,
+                side[:, 2] * 2**0.5,
+                side[:, 0] * 2**0.5,
+                relations.volume_spread(size, side),
+                self.spread.point,
+            )
+        )
+        count = self.pair_count
+        self.value[:6, :count] = ranked[:, a] - ranked[:, b]
+        margins = relations.pair_margin(sigma, a, b)
+        self.margin[:6, :count] = margins[:6]
+        offset = center[b] - center[a]
+        square = offset * offset
+        flat = square[:, 0] + square[:, 1]
+        self.value[6, :count] = np.sqrt(flat + square[:, 2])
+        self.value[7, :count] = 0.0
+        self.value[8, :count] = np.abs(offset[:, 2])
+        self.value[9, :count] = np.sqrt(flat)
+        self.margin[6, :count] = relations.distance_margin(offset, side, a, b)
+        self.margin[7, :count] = margins[6]
+        self.margin[8, :count] = relations.distance_margin(offset[:, 2:], side[:, 2:], a, b)
+        self.margin[9, :count] = relations.distance_margin(offset[:, :2], side[:, :2], a, b)
+
+    def _fill_alone(self) -> None:
+        """Rows height, width and elevation of the last N cases."""
+        alone = slice(self.pair_count, None)
+        side, scale = self.spread.side, relations.MARGIN_SIGMAS
+        self.value[10, alone] = self.size[:, 2]
+        self.value[11, alone] = self.size[:, 0]
+        self.value[12, alone] = self.center[:, 2] - self.size[:, 2] / 2
+        self.margin[10, alone] = scale * 2**0.5 * side[:, 2]
+        self.margin[11, alone] = scale * 2**0.5 * side[:, 0]
+        self.margin[12, alone] = scale * side[:, 2]
+
+    def _forget_unknown(self) -> None:
+        if self.scene.gravity is None:
+            self.value[_LEVEL_ROWS] = np.nan
+        elif self.scene.support_plane is None:
+            self.value[_ROW["elevation"]] = np.nan
+        elevation = self.value[_ROW["elevation"]]
+        elevation[np.abs(elevation) <= self.margin[_ROW["elevation"]]] = 0.0
+
+    def by_type(self) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
+        """Return sign · quantity, margin and "may be asked", each (43, M): a row a type.
+
+        A measure may be asked when its premise holds by more than the margin: A is left of B, the
+        two centres are apart, nothing is below the support surface. Comparisons always may.
+        """
+        value = self.value[_TYPE_ROW] * _TYPE_SIGN
+        margin = self.margin[_TYPE_ROW]
+        return value, margin, value > _TYPE_PREMISE * margin
+
+    def gap(self, a: int, b: int) -> tuple[float, Doubles]:
+        """Return the gap between the clouds in rows a and b of `objects`, and its end points.
+
+        Clouds within the margin touch: the gap is 0. The end points are (2, 3), camera frame, the
+        first on a.
+        """
+        key = (a, b) if a < b else (b, a)
+        if key not in self._contacts:
+            distance, ends = relations.closest_points(self._cloud(key[0]), self._cloud(key[1]))
+            point = self.spread.point[list(key)]
+            touch = relations.MARGIN_SIGMAS * float(np.sqrt(point[0] ** 2 + point[1] ** 2))
+            self._contacts[key] = (0.0 if distance <= touch else distance), ends
+        distance, ends = self._contacts[key]
+        return distance, ends if a < b else ends[::-1]
+
+    def _cloud(self, k: int) -> Doubles:
+        if k not in self._clouds:
+            self._clouds[k] = self.scene.objects[self.objects[k]].points().astype(np.float64)
+        return self._clouds[k]
+
+
+def askable(scene: Scene) -> list[int]:
+    """Positions of the objects that questions can name: lifted, with a reference of their own."""
+    seen = Counter(o.reference for o in scene.objects)
+    return [
+        k for k, o in enumerate(scene.objects) if o.reference and o.lifted and seen[o.reference] < 2
+    ]
+
+
+def survey(scene: Scene, limit: int = 1024) -> Survey:
+    """Survey all objects that can be named and all their ordered pairs.
+
+    With more than `limit` pairs an even selection of them is taken, so that a scene of a hundred
+    objects costs no more than one of 32.
+    """
+    objects = askable(scene)
+    count = len(objects)
+    codes = np.arange(count * count)
+    pairs = np.stack((codes // max(count, 1), codes % max(count, 1)), axis=1)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    if len(pairs) > limit:
+        pairs = pairs[np.linspace(0, len(pairs) - 1, limit).astype(np.intp)]
+    return Survey(scene, objects, pairs)
+
+
+def measure(scene: Scene, type: str, *object_index: int) -> Fact:
+    """Return one exact fact about one or two objects (positions in ``scene.objects``).
+
+    A difference is signed: ``left_difference`` is negative when A is on the right of B (questions
+    are only asked when it is clearly positive).
+
+    Raises:
+        UsageError: an unknown type, a wrong number of objects or a position outside the scene.
+        Skip: ``no_level_frame``, ``no_support_plane`` or ``not_lifted``: this scene cannot tell.
+    """
+    row = question_type(type)
+    _check_objects(scene, row, object_index)
+    _check_knowable(scene, row, object_index)
+    pair = np.array([[0, 1]] if row.arity == 2 else np.empty((0, 2)), dtype=np.intp)
+    all_of = Survey(scene, object_index, pair)
+    k = TYPE_LIST.index(row)
+    values, margins, _ = all_of.by_type()
+    value, margin = float(values[k, 0]), float(margins[k, 0])
+    if row.id == "gap":
+        value = all_of.gap(0, 1)[0]
+    labels = row.labels
+    return Fact(
+        type=row.id,
+        object_index=tuple(object_index),
+        frame=scene.frame,
+        value=value if labels is None else None,
+        unit="m" if labels is None else None,
+        label=None if labels is None else labels[tie_state(value, margin)],
+        margin=margin,
+        segment=_segment(all_of, row),
+    )
+
+
+def tie_state(value: float, margin: float) -> int:
+    """0 for a tie, 1 above the margin, -1 below it: a position in `QuestionType.labels`."""
+    return (value > margin) - (value < -margin)
+
+
+def _check_objects(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> None:
+    if len(chosen) != row.arity or len(set(chosen)) != row.arity:
+        wanted = "one object" if row.arity == 1 else "two different objects"
+        raise UsageError(f"{row.id}: wanted {wanted}, got {list(chosen)}")
+    for k in chosen:
+        if not 0 <= k < len(scene.objects):
+            raise UsageError(
+                f"{row.id}: object {k} is not among the {len(scene.objects)} there are"
+            )
+
+
+def _check_knowable(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> None:
+    if row.needs_level and scene.gravity is None:
+        raise Skip("no_level_frame", f"{row.id} needs a level frame; scene {scene.id} has none")
+    if row.id == "elevation" and scene.support_plane is None:
+        raise Skip("no_support_plane", f"elevation needs a support surface; {scene.id} has none")
+    for k in chosen:
+        if not scene.objects[k].lifted:
+            raise Skip("not_lifted", f"object {k} of scene {scene.id} has no place in 3D")
+
+
+_AXES = {"left": [0], "behind": [1], "vertical_distance": [2], "horizontal_distance": [0, 1]}
+
+
+def _segment(view: Survey, row: QuestionType) -> Floats:
+    """End points (2, 3) of what was measured, camera frame: an edge, a step or centre to centre."""
+    if row.quantity == "gap":
+        return view.gap(0, 1)[1].astype(np.float32)
+    low, center = view.center - view.size / 2, view.center
+    start, end = center[0].copy(), center[-1].copy()
+    if row.arity == 1:
+        start, end = _edge(row.id, low[0], view.size[0])
+    elif row.shape == "measure" and row.quantity == "above":
+        start[2] = low[0, 2]
+        end = start.copy()
+        end[2] = low[1, 2]
+    elif row.shape == "measure" and row.quantity in _AXES:
+        axes = _AXES[row.quantity]
+        step = end - start
+        end = start.copy()
+        end[axes] += step[axes]
+    transform = view.frame_from_camera
+    ends = np.stack((start, end)) - transform[:3, 3]
+    return (ends @ transform[:3, :3]).astype(np.float32)
+
+
+def _edge(kind: str, low: Doubles, size: Doubles) -> tuple[Doubles, Doubles]:
+    """An edge of the box on the viewer's side, or the drop from its bottom to the surface."""
+    if kind == "width":
+        return low, low + size * np.array([1.0, 0.0, 0.0])
+    if kind == "height":
+        return low, low + size * np.array([0.0, 0.0, 1.0])
+    middle = low + size * np.array([0.5, 0.5, 0.0])
+    return middle, middle * np.array([1.0, 1.0, 0.0])
