@@ -1,0 +1,203 @@
+"""English agreement for referring expressions, and templates compiled for speed.
+
+A template is a sentence with placeholders: ``{A}`` is the reference itself, ``{is A}`` the form of
+"to be" that agrees with it, and so on for every form in `FORMS`; ``{value}`` is the text of a
+measure. Writing a question is then one ``%`` on a prepared format with picked slot values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from calipers.errors import DataError
+
+FORMS = ("ref", "is", "does", "has", "s", "es", "its", "it")
+"""The order of the slot values of one reference, see `slot_values`."""
+
+_SINGULAR = ("is", "does", "has", "s", "es", "its", "it")
+_PLURAL = ("are", "do", "have", "", "", "their", "they")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_TOKEN = re.compile(r"[\w'’&-]+|,|;|\(")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DETERMINERS = _words("a an the this that these those his her its their my your our some any")
+_CUTS = _words(
+    ", ; ( of on in inside into with within without from near under underneath beneath behind "
+    "beside besides between below above over atop at by to for against along among around across "
+    "through toward towards onto off up down out outside past via as like that which who whose "
+    "where when while is are was were has have containing wearing holding carrying showing "
+    "featuring depicting reading saying riding"
+)
+"""Words that end the head of a noun phrase wherever they stand after its first noun."""
+
+_POSTMODIFIERS = _words(
+    "left right next close closer closest near nearer nearest far farther farthest further "
+    "furthest higher highest lower lowest full open made held hung seen filled covered placed "
+    "attached mounted stacked painted decorated wrapped parked seated used labeled labelled marked "
+    "topped surrounded shaped folded tied connected plugged lined printed leaning standing sitting "
+    "lying laying hanging resting facing walking running playing eating drinking sleeping working "
+    "cooking talking waiting looking kneeling crouching floating growing leading protruding "
+    "sticking visible"
+)
+"""Words that end it only before a cut, a determiner, an adverb or the end of the phrase."""
+
+_DOERS = _words(
+    "man woman boy girl person child kid lady guy baby player dog cat bird horse worker men women "
+    "boys girls people children kids ladies guys players dogs cats birds horses workers"
+)
+_ADVERBS = _words("together alone upright outdoors indoors back away here there most")
+_NUMBERS = _words("two three four five six seven eight nine ten several many few both these those")
+_PLURAL_DETERMINERS = _words("these those both several")
+_INVARIANT = _words("sheep fish deer moose aircraft series species offspring salmon trout bison")
+_IRREGULAR_PLURALS = _words(
+    "people children men women feet teeth mice geese oxen lice dice cattle police cacti fungi "
+    "two three four five six seven eight nine ten both these those"
+)
+_NOT_MEN = _words("specimen abdomen omen ramen stamen acumen regimen semen hymen")
+_SINGULAR_S = _words(
+    "gas canvas atlas christmas alias bias pampas pancreas texas vegas kansas chaos cosmos thermos "
+    "asbestos rhinoceros lens news series species molasses mercedes gps biceps triceps mathematics "
+    "physics gymnastics athletics headquarters crossroads mars gallows sos pos bronchos cos yes "
+    "billiards us plus"
+)
+_PLURAL_US_IS = _words(
+    "menus emus gnus skis taxis bikinis zucchinis kiwis khakis martinis rabbis safaris wasabis "
+    "sushis raviolis paninis salamis bonsais samurais broccolis kayakis"
+)
+_QUALITIES = _words(
+    "black white red green blue yellow orange purple pink brown grey gray beige tan gold golden "
+    "silver teal navy maroon cream dark light clear big large small little tall short wide narrow "
+    "old new round square long thin thick wooden metal plastic striped hot cold salt mac bread "
+    "rock bed arts mortar washer-dryer"
+)
+"""Words before "and" that do not make two things: "black and white cat", "salt and pepper mill"."""
+
+
+def _head(reference: str) -> list[str]:
+    """The words of a noun phrase up to and including its head noun, lower case."""
+    words = _TOKEN.findall(reference.lower())
+    while words and words[0] in _DETERMINERS - _PLURAL_DETERMINERS:
+        words.pop(0)
+    for at in range(1, len(words)):
+        if words[at] in _CUTS or _modifies(words, at):
+            return words[:at]
+    return words
+
+
+def _modifies(words: list[str], at: int) -> bool:
+    """Whether the word at this place opens a clause that follows the head noun."""
+    after = words[at + 1] if at + 1 < len(words) else ","
+    if words[at].endswith("ing") and (after in _DETERMINERS or words[at - 1] in _DOERS):
+        return True
+    return words[at] in _POSTMODIFIERS and after in _CUTS | _DETERMINERS | _ADVERBS
+
+
+def _plural_noun(noun: str) -> bool:
+    """Whether one lower-case noun looks plural."""
+    if noun.endswith(("'s", "’s")) or noun in _SINGULAR_S:
+        return False
+    noun = noun.rsplit("-", 1)[-1]
+    if noun in _IRREGULAR_PLURALS or noun in _PLURAL_US_IS:
+        return True
+    if noun.endswith(("men", "people", "children", "feet", "teeth")):
+        return noun not in _NOT_MEN
+    if noun in _SINGULAR_S or noun.endswith(("ss", "us", "is")) or len(noun) < 3:
+        return False
+    return noun.endswith("s")
+
+
+@lru_cache(maxsize=8192)
+def is_plural(reference: str) -> bool:
+    """Whether a referring expression takes a plural verb, judged by its head noun.
+
+    >>> is_plural("the scissors with a pink handle"), is_plural("the pair of scissors")
+    (True, False)
+    >>> is_plural("the box of tissues"), is_plural("the box and the lid")
+    (False, True)
+    """
+    head = _head(reference)
+    if not head:
+        return False
+    for at in range(1, len(head) - 1):
+        if head[at] in ("and", "&") and head[at - 1] not in _QUALITIES:
+            return True
+    counted = head[0] in _NUMBERS or (head[0].isdigit() and head[0] != "1")
+    if counted and head[-1] in _INVARIANT:
+        return True
+    return head[0] in _PLURAL_DETERMINERS or _plural_noun(head[-1])
+
+
+@lru_cache(maxsize=8192)
+def slot_values(reference: str) -> tuple[str, ...]:
+    """The eight forms of a reference in the order of `FORMS`.
+
+    >>> slot_values("the scissors")
+    ('the scissors', 'are', 'do', 'have', '', '', 'their', 'they')
+    """
+    return (reference, *(_PLURAL if is_plural(reference) else _SINGULAR))
+
+
+class Template:
+    """A sentence ready to be filled; see `compile_template`.
+
+    Attributes:
+        text: the sentence as written in the YAML file.
+    """
+
+    __slots__ = ("_format", "_opens_with_slot", "_pick", "text")
+
+    def __init__(self, text: str, pattern: str, picked: Sequence[int]) -> None:
+        self.text = text
+        self._opens_with_slot = text.startswith("{")
+        self._format = pattern if self._opens_with_slot else pattern[:1].upper() + pattern[1:]
+        self._pick: Callable[[Sequence[str]], Any] = itemgetter(*picked) if picked else _nothing
+
+    def render(self, slots: Sequence[str]) -> str:
+        """The sentence with its slots filled and its first letter a capital."""
+        text: str = self._format % self._pick(slots)
+        if self._opens_with_slot:
+            return text[0].upper() + text[1:]
+        return text
+
+
+def _nothing(slots: Sequence[str]) -> tuple[str, ...]:
+    return ()
+
+
+def compile_template(text: str, names: Sequence[str]) -> Template:
+    """Prepare a template for references called `names` (for example ``("A", "B")``).
+
+    The slots given to `Template.render` are flat: the `slot_values` of each name in turn, then the
+    text of the value (an empty string where there is none).
+
+    Raises:
+        DataError: a placeholder is unknown.
+
+    >>> template = compile_template("{is A} {A} wider than {B}?", ("A", "B"))
+    >>> template.render((*slot_values("the jeans"), *slot_values("the cap"), ""))
+    'Are the jeans wider than the cap?'
+    """
+    places = {"value": len(FORMS) * len(names)}
+    for n, name in enumerate(names):
+        places[name] = n * len(FORMS)
+        places |= {f"{form} {name}": n * len(FORMS) + f for f, form in enumerate(FORMS) if f}
+    picked: list[int] = []
+
+    def take(match: re.Match[str]) -> str:
+        if match[1] not in places:
+            raise DataError(f"template {text!r}: wanted one of {sorted(places)}, got {match[1]!r}")
+        picked.append(places[match[1]])
+        return "%s"
+
+    pattern = _PLACEHOLDER.sub(take, text.replace("%", "%%"))
+    if not text or "{" in pattern or "}" in pattern:
+        raise DataError(f"template {text!r}: wanted text with balanced braces")
+    return Template(text, pattern, picked)
