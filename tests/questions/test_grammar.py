@@ -18,7 +18,10 @@ the box closer to the chairs|the bread|the water|the toy chassis|the bookcase wi
 the leftmost box|the cup next to the plates|the lamp behind the scissors|
 the sign reading "no cars"|the oil painting on the wall|the man washing dishes|the child's bed|
 the red box (with spoons)|the box, near the shoes|the kids bed|McDonald's|the 7|the|
-the cabbage patch doll|Rolodex jumbo pencil cup|the one|1 sheep|the specimen|the atlas|the news
+the cabbage patch doll|Rolodex jumbo pencil cup|the one|1 sheep|the specimen|the atlas|the news|
+the ladies' room|the sports car|the kids bed on the left|the police car|the apple the boys hold|
+the sports building on the hill|the stack of books next to chairs|the one with handles|
+the red and white box|the mac and cheese|the wooden and metal chair by the shoes
 """
 PLURAL = """
 the scissors|the glasses|the pants|the blue jeans|the trousers|the people|the children|the men|
@@ -30,7 +33,11 @@ the doors left of the window|the cacti|the pliers|the headphones on the desk|
 the shoes closest to the camera|the closest shoes|the pairs of socks|the boxes full of toys|
 the curtains that are open|the salt and pepper shakers|the stairs|the TVs|
 the children playing with a dog|the taxis|the two dogs|5 eggs|the snow-covered mountains|
-the teeth|the snowmen|dice|the police|the cattle
+the teeth|the snowmen|dice|the police|the cattle|
+the bikes chained to a rack|the dishes drying in a rack|the lights turned on|the doors closed|
+the ski pants worn by a man|the shoes the boy wears|a couple of chairs|two of the boxes|
+the last few|the pink scissors closer to the camera|the second scissors from the left|
+the bed and the dresser|the orange and apple|the box and glass lid|the red and white boxes
 """
 
 

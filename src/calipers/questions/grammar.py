@@ -45,7 +45,7 @@ _POSTMODIFIERS = _words(
     "topped surrounded shaped folded tied connected plugged lined printed leaning standing sitting "
     "lying laying hanging resting facing walking running playing eating drinking sleeping working "
     "cooking talking waiting looking kneeling crouching floating growing leading protruding "
-    "sticking visible"
+    "sticking visible worn cut thrown broken hidden drawn spread laid taken driven"
 )
 """Words that end it only before a cut, a determiner, an adverb or the end of the phrase."""
 
@@ -53,32 +53,40 @@ _DOERS = _words(
     "man woman boy girl person child kid lady guy baby player dog cat bird horse worker men women "
     "boys girls people children kids ladies guys players dogs cats birds horses workers"
 )
+_NOUNS_IN_ING = _words(
+    "building painting railing ceiling drawing clothing bedding string earring thing crossing "
+    "dressing frosting pudding stuffing filling evening morning parking landing flooring seating"
+)
 _ADVERBS = _words("together alone upright outdoors indoors back away here there most")
 _NUMBERS = _words("two three four five six seven eight nine ten several many few both these those")
+_COUNTS = _NUMBERS | _words("couple dozen lot lots dozens plenty some most all handful")
+"""Before "of" they count the noun that follows: "a couple of chairs"."""
+
 _PLURAL_DETERMINERS = _words("these those both several")
 _INVARIANT = _words("sheep fish deer moose aircraft series species offspring salmon trout bison")
 _IRREGULAR_PLURALS = _words(
     "people children men women feet teeth mice geese oxen lice dice cattle police cacti fungi "
-    "two three four five six seven eight nine ten both these those"
+    "two three four five six seven eight nine ten both these those few several many"
 )
 _NOT_MEN = _words("specimen abdomen omen ramen stamen acumen regimen semen hymen")
 _SINGULAR_S = _words(
     "gas canvas atlas christmas alias bias pampas pancreas texas vegas kansas chaos cosmos thermos "
     "asbestos rhinoceros lens news series species molasses mercedes gps biceps triceps mathematics "
-    "physics gymnastics athletics headquarters crossroads mars gallows sos pos bronchos cos yes "
-    "billiards us plus"
+    "physics gymnastics athletics headquarters crossroads mars gallows billiards"
 )
 _PLURAL_US_IS = _words(
-    "menus emus gnus skis taxis bikinis zucchinis kiwis khakis martinis rabbis safaris wasabis "
-    "sushis raviolis paninis salamis bonsais samurais broccolis kayakis"
+    "menus emus gnus skis taxis bikinis zucchinis kiwis khakis martinis rabbis safaris "
+    "raviolis paninis salamis bonsais broccolis"
 )
 _QUALITIES = _words(
     "black white red green blue yellow orange purple pink brown grey gray beige tan gold golden "
     "silver teal navy maroon cream dark light clear big large small little tall short wide narrow "
-    "old new round square long thin thick wooden metal plastic striped hot cold salt mac bread "
-    "rock bed arts mortar washer-dryer"
+    "old new round square long thin thick wooden metal plastic striped hot cold"
 )
-"""Words before "and" that do not make two things: "black and white cat", "salt and pepper mill"."""
+"""Words before "and" that do not make two things: "the black and white cat"."""
+
+_COMPOUNDS = {("salt", "pepper"), ("bed", "breakfast"), ("arts", "crafts"), ("rock", "roll")}
+"""Nouns around "and" that do not either, when a third follows: "the salt and pepper mill"."""
 
 
 def _head(reference: str) -> list[str]:
@@ -87,17 +95,33 @@ def _head(reference: str) -> list[str]:
     while words and words[0] in _DETERMINERS - _PLURAL_DETERMINERS:
         words.pop(0)
     for at in range(1, len(words)):
-        if words[at] in _CUTS or _modifies(words, at):
+        counting = words[at] == "of" and words[at - 1] in _COUNTS
+        if not counting and (words[at] in _CUTS or _opens_clause(words, at)):
             return words[:at]
     return words
 
 
-def _modifies(words: list[str], at: int) -> bool:
+def _opens_clause(words: list[str], at: int) -> bool:
     """Whether the word at this place opens a clause that follows the head noun."""
+    word, before = words[at], words[at - 1]
     after = words[at + 1] if at + 1 < len(words) else ","
-    if words[at].endswith("ing") and (after in _DETERMINERS or words[at - 1] in _DOERS):
-        return True
-    return words[at] in _POSTMODIFIERS and after in _CUTS | _DETERMINERS | _ADVERBS
+    if word in _DETERMINERS:  # "the ball the boy holds", but "the box and the lid"
+        return before not in ("and", "&", "of")
+    ends = after in _CUTS or after in _ADVERBS
+    if word in _POSTMODIFIERS:
+        return ends or after in _DETERMINERS
+    if word.endswith("ing") and word not in _NOUNS_IN_ING:
+        return after in _DETERMINERS or before in _DOERS or (ends and before.endswith("s"))
+    return word.endswith("ed") and len(word) > 4 and ends and before.endswith("s")
+
+
+def _joins_two(head: list[str], at: int) -> bool:
+    """Whether the word at this place is an "and" between two things."""
+    if head[at] not in ("and", "&"):
+        return False
+    if at + 2 == len(head) or head[at + 1] in _DETERMINERS:
+        return (head[at - 1], head[at + 1]) != ("mac", "cheese")
+    return head[at - 1] not in _QUALITIES and (head[at - 1], head[at + 1]) not in _COMPOUNDS
 
 
 def _plural_noun(noun: str) -> bool:
@@ -126,9 +150,8 @@ def is_plural(reference: str) -> bool:
     head = _head(reference)
     if not head:
         return False
-    for at in range(1, len(head) - 1):
-        if head[at] in ("and", "&") and head[at - 1] not in _QUALITIES:
-            return True
+    if any(_joins_two(head, at) for at in range(1, len(head) - 1)):
+        return True
     counted = head[0] in _NUMBERS or (head[0].isdigit() and head[0] != "1")
     if counted and head[-1] in _INVARIANT:
         return True
