@@ -1,3 +1,46 @@
-"""Calipers measures the world in pictures and teaches vision-language models to do the same."""
+"""Calipers: pictures into metric 3D scenes, scenes into spatial questions.
 
-__version__ = "0.1.0"
+>>> import calipers
+>>> calipers.build  # doctest: +ELLIPSIS
+<function build at ...>
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from calipers.io.scenes import read_scenes
+    from calipers.questions.columns import ask
+    from calipers.questions.facts import measure
+    from calipers.types import Camera, Fact, Frame, Question, Scene, SceneObject
+    from calipers.verbs import build, scenes
+
+__all__ = [
+    "Camera",
+    "Fact",
+    "Frame",
+    "Question",
+    "Scene",
+    "SceneObject",
+    "ask",
+    "build",
+    "measure",
+    "read_scenes",
+    "scenes",
+]
+
+_HOMES = {
+    "ask": "calipers.questions.columns",
+    "build": "calipers.verbs",
+    "measure": "calipers.questions.facts",
+    "read_scenes": "calipers.io.scenes",
+    "scenes": "calipers.verbs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'calipers' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "calipers.types")), name)

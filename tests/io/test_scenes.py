@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
 
 from calipers.errors import UsageError
-from calipers.io.scenes import SCENE_SCHEMA, read_scenes, scene_parts, scenes_table, write_scenes
+from calipers.io.scenes import (
+    SCENE_SCHEMA,
+    read_part,
+    read_scenes,
+    scene_parts,
+    scenes_table,
+    write_scenes,
+)
 from calipers.types import Camera, DepthStats, Scene, SceneObject
 
 STATS = DepthStats(valid=0.9, min=0.5, p5=0.6, median=1.0, p95=2.0, max=3.0, noise=0.002)
@@ -112,16 +121,10 @@ def scenes_strategy(draw: st.DrawFn) -> Scene:
 def test_scene_parquet_scene_is_exact(scenes: list[Scene]) -> None:
     buffer = io.BytesIO()
     write_scenes(scenes_table(scenes), buffer)
-    path = pa.BufferReader(buffer.getvalue())
-    back = list(read_from(path))
+    source = pa.BufferReader(buffer.getvalue())
+    back = list(read_part(source))  # type: ignore[arg-type]
     assert len(back) == len(scenes)
     assert all(map(same, scenes, back))
-
-
-def read_from(source: pa.BufferReader) -> list[Scene]:
-    from calipers.io.scenes import read_part
-
-    return list(read_part(source))  # type: ignore[arg-type]
 
 
 def surface(rng: np.random.Generator) -> np.ndarray:
@@ -136,12 +139,13 @@ def surface(rng: np.random.Generator) -> np.ndarray:
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     points = (points * rng.uniform(0.3, 1, 3)) @ turn.T + rng.normal(0, 0.005, (512, 3))
     steps = (points - points.min(0)) / (np.ptp(points, axis=0).max() / 2000)
-    return np.round(steps).astype(np.int16)
+    steps = np.round(steps).astype(np.int16)
+    return steps[np.lexsort((steps[:, 0], steps[:, 1] // 30))]  # row by row, as a mask is read
 
 
-def blob_mask(rng: np.random.Generator) -> dict[str, object]:
-    from pycocotools import mask as coco
-
+@cache
+def blob_mask(number: int) -> dict[str, object]:
+    rng = np.random.default_rng(number)
     v, u = np.mgrid[:480, :640]
     angle = np.arctan2(v - 240, u - 320)
     radius = 70 + 8 * np.sin(5 * angle + rng.uniform(0, 6)) + rng.normal(0, 0.5, (480, 640))
@@ -150,13 +154,13 @@ def blob_mask(rng: np.random.Generator) -> dict[str, object]:
 
 
 def full_scene(rng: np.random.Generator, name: str, objects: int = 8) -> Scene:
-    """A scene as a run would write it: noisy masks, clouds in no particular order."""
+    """A scene as a run would write it, with ragged masks."""
     items = [
         SceneObject(
             caption=f"green soap box {k}",
             reference=f"the green soap box {k} on the left",
             bbox=(10.0, 20.0, 140.0, 150.0),
-            segmentation=blob_mask(rng),  # type: ignore[arg-type]
+            segmentation=blob_mask(int(rng.integers(16))),  # type: ignore[arg-type]
             pixels=int(rng.integers(5000, 20000)),
             center_camera=rng.normal(size=3),
             size_camera=rng.random(3),

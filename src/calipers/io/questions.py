@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +39,13 @@ def questions_table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=QUESTION_SCHEMA)
 
 
-def write_questions(table: pa.Table, sink: Any) -> None:
+def write_questions(
+    table: pa.Table, sink: Any, metadata: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write a table of questions to an open binary file."""
-    pq.write_table(table, sink, compression="zstd", write_statistics=["id", "type", "kind"])
+    statistics = ["id", "type", "kind"]
+    with pq.ParquetWriter(
+        sink, QUESTION_SCHEMA, compression="zstd", write_statistics=statistics, store_schema=False
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(dict(metadata))

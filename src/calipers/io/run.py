@@ -29,8 +29,8 @@ from calipers.errors import RunError, UsageError
 from calipers.io.questions import write_questions
 from calipers.io.scenes import write_scenes
 
-_NOTES = b"calipers"
-_WRITERS: Mapping[str, Callable[[pa.Table, Any], None]] = {
+_NOTES = "calipers"
+_WRITERS: Mapping[str, Callable[[pa.Table, Any, Mapping[str, str]], None]] = {
     "scenes": write_scenes,
     "qa": write_questions,
 }
@@ -78,15 +78,15 @@ class Notes:
     seconds: dict[str, float] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> str:
         """The notes as they stand in a part's metadata."""
-        return json.dumps(self.__dict__, ensure_ascii=True).encode()
+        return json.dumps(self.__dict__)
 
     @classmethod
     def read(cls, part: Path) -> Notes:
         """The notes of a part; empty ones for a Parquet file that was not written by a run."""
         metadata = pq.read_metadata(part).metadata or {}
-        found = json.loads(metadata.get(_NOTES, b"{}"))
+        found = json.loads(metadata.get(_NOTES.encode(), b"{}"))
         return cls(
             Counter(found.get("counts", {})),
             Counter(found.get("unreferenced", {})),
@@ -131,9 +131,8 @@ def part_path(folder: Path, kind: str, index: int) -> Path:
 
 def write_part(folder: Path, kind: str, index: int, table: pa.Table, notes: Notes) -> None:
     """Write one part of a shard, atomically, with its notes."""
-    marked = table.replace_schema_metadata({_NOTES: notes.to_json()})
     with atomic(part_path(folder, kind, index)) as sink:
-        _WRITERS[kind](marked, sink)
+        _WRITERS[kind](table, sink, {_NOTES: notes.to_json()})
 
 
 def copy_part(source: Path, folder: Path, kind: str, index: int) -> None:

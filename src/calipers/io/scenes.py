@@ -9,8 +9,9 @@ neighbours in the list are neighbours in space.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,9 @@ _DICTIONARY_COLUMNS = [
 ]
 
 
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
 def _object_column(objects: Sequence[SceneObject], field: pa.Field) -> pa.Array:
     values = [getattr(item, field.name) for item in objects]
     if field.name == "cloud":
@@ -112,17 +116,20 @@ def scenes_table(scenes: Sequence[Scene]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCENE_SCHEMA)
 
 
-def write_scenes(table: pa.Table, sink: Any) -> None:
+def write_scenes(table: pa.Table, sink: Any, metadata: Mapping[str, str] = NO_METADATA) -> None:
     """Write a table of scenes to an open binary file, small and readable by any Parquet reader."""
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        SCENE_SCHEMA,
         compression="zstd",
         compression_level=9,
         use_dictionary=_DICTIONARY_COLUMNS,
         column_encoding={_CLOUD_COLUMN: "BYTE_STREAM_SPLIT"},
         write_statistics=["id"],
-    )
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(dict(metadata))
 
 
 def _object(row: dict[str, Any]) -> SceneObject:

@@ -1,0 +1,282 @@
+"""The command line. Thin: a command turns its arguments into a verb of the library."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from calipers.errors import CalipersError, UsageError
+
+Flag = Annotated[bool | None, Parameter(negative="")]
+
+app = App(
+    name="calipers",
+    help="Pictures into metric 3D scenes, scenes into spatial questions and answers.",
+    result_action="return_value",
+    help_format="plaintext",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of the commands that make a run; None means "not given"."""
+
+    seed: int | None = None
+    "Decides every random choice (default 0)."
+    limit: int | None = None
+    "Take only the first records."
+    workers: int | None = None
+    "Processes (default: one for each core, at most 16); any number gives the same rows."
+    strict: Flag = None
+    "Exit with 1 when any record was skipped."
+    overwrite: Flag = None
+    "Throw away the results of another run in OUT."
+    quiet: Flag = None
+    "Print nothing but errors."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class AskOptions:
+    """Options of the commands that ask questions; None means "not given"."""
+
+    questions_per_scene: int | None = None
+    "How many questions a scene gets, when it has that many to ask (default 20)."
+    types: str | None = None
+    "Question types to ask, separated by commas (default: all)."
+    mix: str | None = None
+    "Share of qualitative questions (default 0.5), or weights: distance=3,left_choice=1."
+
+
+_NO_RUN_OPTIONS = RunOptions()
+_NO_ASK_OPTIONS = AskOptions()
+
+
+def _given(*options: RunOptions | AskOptions) -> dict[str, Any]:
+    """The options that were given, as the library takes them."""
+    found = {k: v for group in options for k, v in asdict(group).items() if v is not None}
+    found.pop("quiet", None)
+    found.setdefault("workers", min(os.cpu_count() or 1, 16))
+    if "types" in found:
+        found["types"] = [name.strip() for name in found["types"].split(",") if name.strip()]
+    if "mix" in found:
+        found["mix"] = _mix(found["mix"])
+    return found
+
+
+def _mix(text: str) -> float | dict[str, float]:
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = (item.split("=") for item in text.split(","))
+        return {name.strip(): float(weight) for name, weight in pairs}
+    except ValueError as error:
+        wanted = "a share (0.5) or weights (distance=3,left_choice=1)"
+        raise UsageError(f"--mix: wanted {wanted}, got {text!r}") from error
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, a line for each tenth elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda done, total: None
+    elif not sys.stderr.isatty():
+        yield _Lines()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), "records", TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Prints a line whenever another tenth (or another 1,000 records) is done."""
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if done >= self.next:
+            of_all = "" if total is None else f" of {total}"
+            print(f"{done}{of_all} records", file=sys.stderr, flush=True)
+            self.next = done + max(1, 1000 if total is None else -(-total // 10))
+
+
+def _summary(record: dict[str, Any], out: Path) -> None:
+    counts = record["counts"]
+    for stage, reasons in record["skipped"].items():
+        for reason, number in reasons.items():
+            print(f"skipped   {number} ({stage}: {reason})")
+    print(f"scenes    {counts.get('scenes', 0)}, objects {counts.get('objects', 0)}")
+    if "questions" in counts:
+        print(f"questions {counts['questions']}")
+    print(f"report    {out / 'report.html'}")
+
+
+def _run(
+    verb: Callable[..., dict[str, Any]], source: Path, out: Path, quiet: bool, given: dict[str, Any]
+) -> None:
+    with _progress(quiet) as progress:
+        record = verb(source, out, progress=progress, **given)
+    if not quiet:
+        _summary(record, out)
+
+
+@app.command
+def build(
+    frames: Path,
+    /,
+    *,
+    out: Path,
+    run: RunOptions = _NO_RUN_OPTIONS,
+    asking: AskOptions = _NO_ASK_OPTIONS,
+) -> None:
+    """Frames → scenes → questions, into a run folder.
+
+    A run that was killed goes on where it stopped when the same command is given again.
+
+    Example: calipers build frames/ --out run/ --questions-per-scene 50
+
+    Args:
+        frames: A folder of images, with a metadata.jsonl or bare.
+        out: The run folder.
+    """
+    from calipers import verbs
+
+    _run(verbs.build, frames, out, bool(run.quiet), _given(run, asking))
+
+
+@app.command
+def scenes(frames: Path, /, *, out: Path, run: RunOptions = _NO_RUN_OPTIONS) -> None:
+    """Frames → scenes only.
+
+    Example: calipers scenes frames/ --out run/
+
+    Args:
+        frames: A folder of images, with a metadata.jsonl or bare.
+        out: The run folder.
+    """
+    from calipers import verbs
+
+    _run(verbs.scenes, frames, out, bool(run.quiet), _given(run))
+
+
+@app.command
+def ask(
+    source: Path,
+    /,
+    *,
+    out: Path,
+    run: RunOptions = _NO_RUN_OPTIONS,
+    asking: AskOptions = _NO_ASK_OPTIONS,
+) -> None:
+    """Scenes → questions only; no images, no models.
+
+    Example: calipers ask run/ --out other/ --types distance,left_predicate --seed 1
+
+    Args:
+        source: A run folder, a folder of scene files, or one such file.
+        out: Another run folder, or the same when it has no questions yet.
+    """
+    from calipers import verbs
+
+    _run(verbs.ask_scenes, source, out, bool(run.quiet), _given(run, asking))
+
+
+@app.command
+def demo(out: Path = Path("calipers-demo"), /, *, seed: int = 0) -> None:
+    """The whole path on the packaged sample frames: frames, scenes, questions, report.
+
+    Example: calipers demo
+
+    Args:
+        out: A folder; gets the frames and the run.
+        seed: Decides which questions are asked, and which five are shown.
+    """
+    from calipers import verbs
+    from calipers.demo import draw_questions, write_demo_frames
+
+    write_demo_frames(out / "frames")
+    with _progress(False) as progress:
+        record = verbs.build(out / "frames", out / "run", seed=seed, progress=progress)
+    for row in draw_questions(out / "run", 5, seed):
+        print(f"[{row['scene_id']}] {row['question']}\n    {row['answer']}")
+    print()
+    _summary(record, out / "run")
+
+
+@app.command
+def sample(
+    name: str, folder: Path, /, *, count: int | None = None, seed: int | None = None
+) -> None:
+    """Write a sample as a folder of frames: arc2017, motorcycle or rooms.
+
+    Example: calipers sample arc2017 arc/
+
+    Args:
+        name: Which sample.
+        folder: A new or empty folder.
+        count: How many frames (rooms).
+        seed: Decides the rooms (rooms).
+    """
+    from calipers.samples import write_sample
+
+    options = {"count": count, "seed": seed}
+    write_sample(name, folder, **{k: v for k, v in options.items() if v is not None})
+    print(f"frames    {folder}")
+
+
+@app.command
+def view(out: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Browse a run in the web browser.
+
+    Example: calipers view run/
+
+    Args:
+        out: The run folder.
+        host: The address to serve at.
+        port: The port to serve at.
+    """
+    from calipers.view.serve import serve
+
+    serve(out, host, port)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0, 1 (the run failed) or 2 (bad usage)."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are the threads
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(tokens, exit_on_error=False, print_error=False)
+    except (CycloptsError, UsageError) as error:
+        return _complain(error, 2)
+    except CalipersError as error:
+        return _complain(error, 1)
+    except OSError as error:
+        return _complain(_disk_trouble(error), 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on where it stopped", 1)
+    return 0
+
+
+def _disk_trouble(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "the disk is full; make room, and the same command goes on where it stopped"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def _complain(error: object, code: int) -> int:
+    print("calipers:", " ".join(str(error).split()), file=sys.stderr)
+    return code
