@@ -91,6 +91,7 @@ class SentenceEmbeddings:
     this class, 0.85           12           0
     =========================  ===========  ==============
 
+    On 30 more pairs, labelled before they were scored: 5 of 15 alike found, 0 of 15 wrongly alike.
     On 2 cores, eight captions take 18 to 50 ms; loading the model takes seconds.
     """
 
