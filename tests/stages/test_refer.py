@@ -112,6 +112,12 @@ def test_picture_and_space_must_agree():
     ]
 
 
+def test_farther_must_not_be_in_front():
+    """2.5 m away at the side is farther than 2 m straight ahead, but it is in front."""
+    pair = (thing("ball", at=(0.0, 0.0, 2.0)), thing("ball", at=(1.6, 0.0, 1.9)))
+    assert references(*pair) == ["ambiguous", "ambiguous"]
+
+
 def test_upper_must_be_higher_in_the_level_frame():
     pair = (thing("ball", y=100, level=(0, 2, 0.1)), thing("ball", y=200, level=(0, 2, 0.4)))
     assert references(*pair, frame="level") == ["ambiguous", "ambiguous"]

@@ -41,8 +41,8 @@ _POSSESSIVES = _words(
     "my your his her its our their someone's somebody's everyone's nobody's one's whose"
 )
 _COMMON_OWNERS = _words(
-    "man's men's woman's women's child's children's kid's kids' baby's boy's girl's boys' girls' "
-    "lady's ladies' person's people's dog's cat's bird's doll's rubik's player's driver's worker's"
+    "man's men's woman's women's child's children's kid's baby's boy's girl's "
+    "lady's person's people's dog's cat's bird's doll's rubik's player's driver's worker's"
 )
 # Known names that carry no second capital to give them away.
 _NAMES = _words(
@@ -74,19 +74,21 @@ _IRREGULAR = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot",
     "teeth": "tooth", "mice": "mouse", "knives": "knife", "shelves": "shelf", "leaves": "leaf",
     "loaves": "loaf", "scarves": "scarf", "buses": "bus", "grey": "gray", "colour": "color",
-    "coloured": "colored", "grass": "grass", "glasses": "glass",
+    "coloured": "colored",
 }  # fmt: skip
 _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 _LEAD_IN = re.compile(
-    r"(?:there (?:is|are)|this is|these are|it is|it's"
+    r"^(?:there (?:is|are)|this is|these are|it is|it's"
     r"|an? (?:photo|picture|image|close-?up) of)\s+(?=\S)",
     re.IGNORECASE,
 )
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+(?:It|The|This|These|There|They|A|An)\b.*")
 _VERB = re.compile(r"\s(?:is|are|was|were|has|have)\s")
-_RELATIVE = re.compile(r"\b(?:that|which|who|whose|where|while)\b")
+_RELATIVE = re.compile(
+    r"\b(?:that|which|who|whose|where|while|sa(?:ys|ying)|read(?:s|ing)|show(?:s|ing))\b"
+)
 _TOKEN = re.compile(r"\w+(?:['’-]\w+)*|[,;(:]")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _SPACE_BEFORE = re.compile(r"\s+(?=[,;:.])")
@@ -153,7 +155,7 @@ def _clean(caption: str) -> str:
 
 def _as_phrase(text: str) -> str:
     """A sentence about one thing as a phrase: "A dog is asleep" becomes "A dog that is asleep"."""
-    text = _NEXT_SENTENCE.sub("", _LEAD_IN.sub("", text, count=1) if _LEAD_IN.match(text) else text)
+    text = _NEXT_SENTENCE.sub("", _LEAD_IN.sub("", text))
     verb = _VERB.search(text)
     if verb and not _RELATIVE.search(text, 0, verb.start()):
         text = f"{text[: verb.start()]} that{text[verb.start() :]}"
@@ -177,7 +179,7 @@ def _split_determiner(text: str) -> tuple[str, str]:
         else:
             break
         first = False
-    if first and words:
+    if words and (first or words[0].lower() in _DESCRIBING):
         words = _uncapitalised(words)
     return "the", " ".join(words)
 

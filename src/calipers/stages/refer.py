@@ -16,7 +16,8 @@ The first axis on which the object is clear of every other one alike is taken. C
 - across and down: the centres of the image boxes are apart by at least half the mean of their
   sizes along the axis and by 5 pixels, and where both were lifted their 3D centres do not lie the
   other way round (in the frame questions are asked in);
-- away: the farther centre is at least 10 % farther from the camera than the nearer one.
+- away: the farther centre is at least 10 % farther from the camera than the nearer one, and not
+  in front of it along the viewing direction.
 
 Objects that were not lifted, or have too long a caption, count as alike all the same: a second box
 without depth makes "the box" ambiguous.
@@ -77,14 +78,14 @@ def _down(a: SceneObject, b: SceneObject, frame: ReferenceFrame) -> int:
 
 
 def _away(a: SceneObject, b: SceneObject, frame: ReferenceFrame) -> int:
-    del frame  # distance from the camera is the same in every frame
     if a.center_camera is None or b.center_camera is None:
         return 0
     square_a = float(a.center_camera @ a.center_camera)
     square_b = float(b.center_camera @ b.center_camera)
     if max(square_a, square_b) < CLEAR_DISTANCE**2 * min(square_a, square_b):
         return 0
-    return 1 if square_b > square_a else -1
+    order = 1 if square_b > square_a else -1
+    return 0 if order * _in_space(a, b, 1 if frame == "level" else 2, frame) < 0 else order
 
 
 _OF_TWO: tuple[tuple[_Order, _Words, _Words], ...] = (
