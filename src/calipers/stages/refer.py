@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from calipers.stages.captions import Phrase, read_caption
 from calipers.stages.similarity import NormalisedText, Similarity
@@ -44,48 +45,62 @@ _OWN_REASONS = (None, AMBIGUOUS, "background", "no_caption", "caption_too_long")
 _ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
 )  # fmt: skip
-_Order = Callable[[SceneObject, SceneObject, ReferenceFrame], int]
 _Words = tuple[str, str]  # before the noun, after the phrase
 
 
-def _in_picture(a: SceneObject, b: SceneObject, axis: int) -> int:
-    """1 when a's image box lies clearly before b's along x (0) or y (1), -1 after, 0 unclear."""
-    size_a, size_b = a.bbox[2 + axis], b.bbox[2 + axis]
-    apart = (b.bbox[axis] + size_b / 2) - (a.bbox[axis] + size_a / 2)
-    if abs(apart) < max(CLEAR_OF_SIZE * (size_a + size_b) / 2, CLEAR_PX):
+class _Place(NamedTuple):
+    """Where an object is, in the picture and in space."""
+
+    center_px: tuple[float, float]
+    size_px: tuple[float, float]
+    space: tuple[float, float, float] | None  # to the right, down, forward; None when not lifted
+    square_distance: float  # from the camera
+
+
+def _place(item: SceneObject, frame: ReferenceFrame) -> _Place:
+    x, y, width, height = item.bbox
+    space, square = None, 0.0
+    if item.center_camera is not None:
+        space = right, down, forward = item.center_camera.tolist()
+        square = right * right + down * down + forward * forward
+    if frame == "level" and item.center_level is not None:
+        right, forward, up = item.center_level.tolist()
+        space = right, -up, forward
+    return _Place((x + width / 2, y + height / 2), (width, height), space, square)
+
+
+_Order = Callable[[_Place, _Place], int]  # 1 when a is clearly before b, -1 after, 0 unclear
+
+
+def _agrees(order: int, a: _Place, b: _Place, axis: int) -> int:
+    """The order, or 0 when the 3D centres lie the other way round along an axis of space."""
+    if a.space is None or b.space is None:
+        return order
+    return 0 if order * (b.space[axis] - a.space[axis]) < 0 else order
+
+
+def _in_picture(a: _Place, b: _Place, axis: int) -> int:
+    apart = b.center_px[axis] - a.center_px[axis]
+    if abs(apart) < max(CLEAR_OF_SIZE * (a.size_px[axis] + b.size_px[axis]) / 2, CLEAR_PX):
         return 0
-    return 1 if apart > 0 else -1
+    return _agrees(1 if apart > 0 else -1, a, b, axis)
 
 
-def _in_space(a: SceneObject, b: SceneObject, axis: int, frame: ReferenceFrame) -> float:
-    """How much farther along an axis b's 3D centre is than a's; 0 when one is unknown."""
-    center_a = a.center_level if frame == "level" else a.center_camera
-    center_b = b.center_level if frame == "level" else b.center_camera
-    if center_a is None or center_b is None:
-        return 0.0
-    return float(center_b[axis]) - float(center_a[axis])
+def _across(a: _Place, b: _Place) -> int:
+    return _in_picture(a, b, 0)
 
 
-def _across(a: SceneObject, b: SceneObject, frame: ReferenceFrame) -> int:
-    order = _in_picture(a, b, 0)
-    return 0 if order * _in_space(a, b, 0, frame) < 0 else order
+def _down(a: _Place, b: _Place) -> int:
+    return _in_picture(a, b, 1)
 
 
-def _down(a: SceneObject, b: SceneObject, frame: ReferenceFrame) -> int:
-    order = _in_picture(a, b, 1)
-    lower = -_in_space(a, b, 2, frame) if frame == "level" else _in_space(a, b, 1, frame)
-    return 0 if order * lower < 0 else order
-
-
-def _away(a: SceneObject, b: SceneObject, frame: ReferenceFrame) -> int:
-    if a.center_camera is None or b.center_camera is None:
+def _away(a: _Place, b: _Place) -> int:
+    if a.space is None or b.space is None:
         return 0
-    square_a = float(a.center_camera @ a.center_camera)
-    square_b = float(b.center_camera @ b.center_camera)
-    if max(square_a, square_b) < CLEAR_DISTANCE**2 * min(square_a, square_b):
+    near, far = sorted((a.square_distance, b.square_distance))
+    if far < CLEAR_DISTANCE**2 * near:
         return 0
-    order = 1 if square_b > square_a else -1
-    return 0 if order * _in_space(a, b, 1 if frame == "level" else 2, frame) < 0 else order
+    return _agrees(1 if b.square_distance == far else -1, a, b, 2)
 
 
 _OF_TWO: tuple[tuple[_Order, _Words, _Words], ...] = (
@@ -114,56 +129,56 @@ def refer(
         similarity: which captions are alike; `NormalisedText` by default.
     """
     phrases = [read_caption(item.caption) for item in objects]
-    named = [place for place, phrase in enumerate(phrases) if phrase.noun]
-    alike = (similarity or NormalisedText()).alike([objects[place].caption for place in named])
-    fits = {
-        place: [objects[other] for other, yes in zip(named, row) if yes and other != place]
-        for place, row in zip(named, alike.tolist())
+    named = [i for i, phrase in enumerate(phrases) if phrase.noun]
+    alike = (similarity or NormalisedText()).alike([objects[i].caption for i in named])
+    where = [_place(item, frame) for item in objects]
+    others = {
+        i: [where[j] for j, yes in zip(named, row) if yes and j != i]
+        for i, row in zip(named, alike.tolist())
     }
-    for place, (item, phrase) in enumerate(zip(objects, phrases)):
+    for i, (item, phrase) in enumerate(zip(objects, phrases)):
         item.reference = None
         if item.reference_reason in _OWN_REASONS:
-            _refer_one(item, phrase, fits.get(place, []), frame)
+            _refer_one(item, phrase, where[i], others.get(i, []))
     _drop_repeated(objects)
 
 
-def _refer_one(
-    item: SceneObject, phrase: Phrase, others: list[SceneObject], frame: ReferenceFrame
-) -> None:
+def _refer_one(item: SceneObject, phrase: Phrase, place: _Place, others: list[_Place]) -> None:
     item.reference_reason = phrase.problem if item.lifted else NOT_LIFTED
     if item.reference_reason is None:
-        words = _telling_apart(item, others, frame)
+        words = _telling_apart(place, others)
         if words is None:
             item.reference_reason = AMBIGUOUS
         else:
             item.reference = phrase.definite(*words)
 
 
-def _telling_apart(
-    item: SceneObject, others: list[SceneObject], frame: ReferenceFrame
-) -> _Words | None:
+def _telling_apart(place: _Place, others: list[_Place]) -> _Words | None:
     """The words that tell an object from the others its caption fits; None when none is clear."""
     if not others:
         return "", ""
     if len(others) == 1:
         for order, first, second in _OF_TWO:
-            side = order(item, others[0], frame)
+            side = order(place, others[0])
             if side:
                 return first if side > 0 else second
         return None
     for order, first, middle, last in _OF_MANY:
-        rank = _rank(item, others, order, frame)
+        rank = _rank(place, others, order)
         if rank is not None:
             return _of_many(rank, len(others), first, middle, last)
     return None
 
 
-def _rank(
-    item: SceneObject, others: list[SceneObject], order: _Order, frame: ReferenceFrame
-) -> int | None:
+def _rank(place: _Place, others: list[_Place], order: _Order) -> int | None:
     """How many of the others come before it; None unless it is clear of every one."""
-    sides = [order(item, other, frame) for other in others]
-    return None if 0 in sides else sides.count(-1)
+    rank = 0
+    for other in others:
+        side = order(place, other)
+        if side == 0:
+            return None
+        rank += side < 0
+    return rank
 
 
 def _of_many(rank: int, last_rank: int, first: _Words, middle: _Words, last: _Words) -> _Words:
