@@ -1,18 +1,17 @@
 // Decoding what calipers.view wrote into the page, and the geometry that drawing needs.
 
-export const read = (id) => JSON.parse(document.getElementById(id).textContent);
+export function read(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
 
-// Twenty colours that differ in hue and in lightness; a number stands beside every use of one.
-const COLOURS = ["#4c9be8", "#ffb000", "#2fbf71", "#ff5d5d", "#b07cff", "#00c2c7", "#ff8ad1", "#b5d334",
-  "#d9822b", "#7fd6ff", "#e8e337", "#d1477f", "#8fa3ff", "#00a37a", "#ffc9a3", "#9c6b4f",
-  "#c9a7eb", "#7bb662", "#f0568c", "#a5b4c3"];
+const COLOURS = read("run").colours;
 export const colour = (index) => COLOURS[index % COLOURS.length];
 
 export const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
 export function inkOn(hex) {
   const [r, g, b] = rgb(hex);
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10151c" : "#ffffff";
+  return 0.299 * r + 0.587 * g + 0.114 * b > 115 ? "#10151c" : "#ffffff";
 }
 
 export const metres = (value) => `${value.toFixed(Math.abs(value) >= 100 ? 1 : 3)} m`;

@@ -36,11 +36,19 @@ async function show() {
   if (mine !== turn) return page.dispose();
   main.replaceChildren(page.node);
   leave = page.dispose;
-  if (question) page.selection.question(Number(question) - 1);
+  if (question) choose(page, Number(question) - 1);
   page.selection.follow(({ question: q }) =>
     history.replaceState(null, "", q === null ? `#scene/${here}` : `#scene/${here}/question/${q + 1}`));
   main.dataset.ready = String(here);
   return scrollTo(0, 0);
+}
+
+function choose(page, index) {
+  const row = page.node.querySelector(`[data-question="${index}"]`);
+  if (!row) return;
+  page.selection.question(index);
+  const list = row.closest("ol");
+  list.scrollTop = row.offsetTop - list.offsetTop - 60;
 }
 
 addEventListener("hashchange", show);

@@ -16,7 +16,12 @@ function marked(text, question, scene) {
   });
 }
 
-const exact = (q) => (q.value === null ? (q.label ?? "") : q.unit === "m" ? metres(q.value) : `${q.value} ${q.unit ?? ""}`);
+// The value or label behind the answer; a label that stands for an object is that object's name.
+function exact(q, scene) {
+  if (q.value !== null) return q.unit === "m" ? metres(q.value) : `${q.value} ${q.unit ?? ""}`;
+  const place = ["A", "B"].indexOf(q.label);
+  return place < 0 ? (q.label ?? "") : nameOf(scene.objects[q.objects[place]]);
+}
 
 function row(question, index, scene, selection) {
   return el("li", {}, el("button", { type: "button", class: "question", "data-question": index, "aria-pressed": "false",
@@ -24,7 +29,7 @@ function row(question, index, scene, selection) {
   el("span", { class: "ask" }, marked(question.question, question, scene)),
   el("span", { class: "answer" }, marked(question.answer, question, scene)),
   el("span", { class: "facts" }, el("code", {}, question.type),
-    el("span", { title: "The exact value or label behind the answer" }, exact(question)))));
+    el("span", { title: "The exact value or label behind the answer" }, exact(question, scene)))));
 }
 
 export function questionsPanel(scene, selection) {

@@ -113,7 +113,9 @@ class View {
     const size = this.dotSize();
     this.objects = this.data.objects.map((object, i) => object.corners && this.add(object, i, size));
     if (this.data.grid) {
-      this.context = cloud(contextPoints(this.data), this.place, this.paint, size, 0.35);
+      this.context = cloud(contextPoints(this.data), this.place, this.paint, size, 0.5);
+      this.context.renderOrder = -1; // the objects' own points lie on the same surfaces: they win
+      this.context.material.depthWrite = false;
       this.world.add(this.context);
     }
     if (this.data.support) this.ground();
@@ -126,7 +128,7 @@ class View {
   dotSize() {
     const { grid, camera, width, objects } = this.data;
     const depths = objects.filter((o) => o.corners).map((o) => o.depth).sort((a, b) => a - b);
-    const gap = grid ? (depths[depths.length >> 1] / camera.fx) * (width / grid.width) * 1.3 : this.bounds.radius / 45;
+    const gap = grid ? (depths[depths.length >> 1] / camera.fx) * (width / grid.width) * 1.5 : this.bounds.radius / 45;
     return gap / Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
   }
 
@@ -168,7 +170,7 @@ class View {
     const { centre, radius } = this.bounds;
     const back = new Vector3(...this.place([0, 0, 0])).sub(centre).normalize().applyAxisAngle(new Vector3(0, 1, 0), TURN);
     back.y = Math.max(back.y, ELEVATION);
-    const reach = radius / Math.sin((FIELD_OF_VIEW * Math.PI) / 360) * 1.02;
+    const reach = radius / Math.sin((FIELD_OF_VIEW * Math.PI) / 360) * 0.85;
     this.look(centre.clone().addScaledVector(back.normalize(), reach), centre, FIELD_OF_VIEW);
   }
 

@@ -17,6 +17,7 @@ from calipers.errors import UsageError
 from calipers.io.run import atomic, read_run
 from calipers.io.scenes import read_part, scene_parts
 from calipers.types import Scene
+from calipers.view.colours import COLOURS
 from calipers.view.overview import KINDS, count_questions, gather_skipped, run_facts, shown_text
 from calipers.view.pictures import THUMB_WIDTH, depth_scales, jpeg_uri, open_files
 from calipers.view.scene_data import QUESTION_COLUMNS, scene_data
@@ -134,6 +135,7 @@ def _run_data(
         "counts": {kind: counts[kind].most_common() for kind in KINDS},
         "skipped": skipped,
         "facts": run_facts(run),
+        "colours": COLOURS,
     }
 
 
