@@ -52,7 +52,7 @@ def made_scene(number: int, objects: int = 8, gravity_known: bool = True) -> Sce
             "p95": 1.8,
             "max": 2.0,
             "noise": 0.0,
-        },  # fmt: skip
+        },
         gravity=gravity.astype(np.float32) if gravity_known else None,
         support_plane=plane.astype(np.float32) if gravity_known else None,
     )

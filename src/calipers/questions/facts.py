@@ -77,8 +77,8 @@ class Survey:
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
-        self._clouds: dict[int, Doubles] = {}
-        self._contacts: dict[tuple[int, int], tuple[float, Doubles]] = {}
+        self._clouds: dict[int, Floats] = {}
+        self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
     def _take_boxes(self) -> None:
         scene = self.scene
@@ -160,7 +160,7 @@ class Survey:
         margin = self.margin[_TYPE_ROW]
         return value, margin, value > _TYPE_PREMISE * margin
 
-    def gap(self, a: int, b: int) -> tuple[float, Doubles]:
+    def gap(self, a: int, b: int) -> tuple[float, Floats]:
         """Return the gap between the clouds in rows a and b of `objects`, and its end points.
 
         Clouds within the margin touch: the gap is 0. The end points are (2, 3), camera frame, the
@@ -175,9 +175,9 @@ class Survey:
         distance, ends = self._contacts[key]
         return distance, ends if a < b else ends[::-1]
 
-    def _cloud(self, k: int) -> Doubles:
+    def _cloud(self, k: int) -> Floats:
         if k not in self._clouds:
-            self._clouds[k] = self.scene.objects[self.objects[k]].points().astype(np.float64)
+            self._clouds[k] = self.scene.objects[self.objects[k]].points()
         return self._clouds[k]
 
 
@@ -270,7 +270,7 @@ _AXES = {"left": [0], "behind": [1], "vertical_distance": [2], "horizontal_dista
 def _segment(view: Survey, row: QuestionType) -> Floats:
     """End points (2, 3) of what was measured, camera frame: an edge, a step or centre to centre."""
     if row.quantity == "gap":
-        return view.gap(0, 1)[1].astype(np.float32)
+        return view.gap(0, 1)[1]
     low, center = view.center - view.size / 2, view.center
     start, end = center[0].copy(), center[-1].copy()
     if row.arity == 1:

@@ -1,0 +1,88 @@
+"""Pair arithmetic against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from calipers.geometry import relations
+from calipers.geometry.relations import CAMERA_AXES, closest_points, spread
+
+ONE, TWO = np.array([0]), np.array([1])
+
+
+def test_camera_axes_are_right_forward_up():
+    right, forward, up = CAMERA_AXES
+    assert (right @ [1, 0, 0], forward @ [0, 0, 1], up @ [0, 1, 0]) == (1, 1, -1)
+    np.testing.assert_allclose(np.cross(right, forward), up)
+
+
+def test_the_numbers_in_the_docstring():
+    """Z = 2 m, f = 570 px: a pixel is 3.509 mm, a side 1.013 mm."""
+    centers = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])
+    side, point = spread(centers, CAMERA_AXES, 570.0, 0.0)
+    left = relations.pair_margin(side[:, 0] / 2**0.5, ONE, TWO)
+    taller = relations.pair_margin(side[:, 2] * 2**0.5, ONE, TWO)
+    touch = relations.pair_margin(point, ONE, TWO)
+    assert [round(1000 * float(m[0]), 1) for m in (left, taller, touch)] == [2.0, 4.1, 5.0]
+
+
+def test_noise_moves_points_along_their_ray():
+    """Noise 1 mm at 1 m is 4 mm at 2 m; a ray that leans by 3/4 moves 3 mm sideways."""
+    centers = np.array([[0.0, 0.0, 2.0], [1.5, 0.0, 2.0]])
+    side, point = spread(centers, CAMERA_AXES, 1e9, 0.001)
+    np.testing.assert_allclose(side, [[0, 0.004, 0], [0.003, 0.004, 0]], atol=1e-8)
+    np.testing.assert_allclose(point, [0.004, 0.005], rtol=1e-6)
+
+
+def test_volume_spread_of_a_box():
+    """1 x 2 x 3 m, sides good to 0.1 m: √2 · 0.1 · √(6² + 3² + 2²) = √2 · 0.7."""
+    sizes, side = np.array([[1.0, 2.0, 3.0]]), np.full((1, 3), 0.1)
+    assert relations.volume_spread(sizes, side)[0] == pytest.approx(2**0.5 * 0.7)
+
+
+def test_volume_spread_of_a_flat_thing_is_finite():
+    sizes, side = np.array([[1.0, 1.0, 0.0]]), np.full((1, 3), 0.1)
+    assert relations.volume_spread(sizes, side)[0] == pytest.approx(2**0.5 * 0.1)
+
+
+def test_margin_is_symmetric_and_adds_in_quadrature():
+    sigma = np.array([0.3, 0.4])
+    assert relations.pair_margin(sigma, ONE, TWO)[0] == pytest.approx(2 * 0.5)
+    assert relations.pair_margin(sigma, ONE, TWO) == relations.pair_margin(sigma, TWO, ONE)
+
+
+def test_distance_margin_without_a_direction_takes_the_mean_of_the_axes():
+    side = np.array([[0.3, 0.1, 0.1], [0.3, 0.1, 0.1]])
+    margin = relations.distance_margin(np.zeros((1, 3)), side, ONE, TWO)
+    assert margin[0] == pytest.approx(2 * ((0.09 + 0.01 + 0.01) / 3) ** 0.5)
+
+
+def test_closest_points_of_two_squares():
+    square = np.array([[0, 0, 0], [1, 0, 0], [0, -1, 0], [1, -1, 0]], np.float32)
+    other = square + np.array([1.3, 1.4, 0.0], np.float32)
+    gap, ends = closest_points(square, other)
+    assert gap == pytest.approx(0.5, abs=1e-7)
+    np.testing.assert_allclose(ends, [[1, 0, 0], [1.3, 0.4, 0]], atol=1e-7)
+
+
+def test_shared_points_have_no_gap():
+    cloud = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    gap, ends = closest_points(cloud, cloud[::-1] * np.float32([1, 1, 1]))
+    assert gap == 0
+    np.testing.assert_array_equal(ends[0], ends[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 512), st.integers(1, 512), st.floats(0, 2))
+def test_closest_points_agree_with_a_search_tree(seed, n, m, apart):
+    rng = np.random.default_rng(seed)
+    a = (rng.normal(size=(n, 3)) * rng.uniform(0.01, 0.5, 3) + [0, 0, 2]).astype(np.float32)
+    b = (rng.normal(size=(m, 3)) * 0.1 + [apart, 0, 2]).astype(np.float32)
+    expected = cKDTree(b.astype(float)).query(a.astype(float))[0].min()
+    gap, ends = closest_points(a, b)
+    assert gap == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert np.linalg.norm(ends[0].astype(float) - ends[1]) == pytest.approx(gap, abs=1e-12)
