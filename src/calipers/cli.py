@@ -21,6 +21,7 @@ app = App(
     name="calipers",
     help="Pictures into metric 3D scenes, scenes into spatial questions and answers.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     help_format="plaintext",
 )
 
@@ -210,7 +211,9 @@ def demo(out: Path = Path("calipers-demo"), /, *, seed: int = 0) -> None:
 
     write_demo_frames(out / "frames")
     with _progress(False) as progress:
-        record = verbs.build(out / "frames", out / "run", seed=seed, progress=progress)
+        record = verbs.build(
+            out / "frames", out / "run", seed=seed, overwrite=True, progress=progress
+        )
     for row in draw_questions(out / "run", 5, seed):
         print(f"[{row['scene_id']}] {row['question']}\n    {row['answer']}")
     print()
