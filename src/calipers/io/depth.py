@@ -73,10 +73,6 @@ def to_metres(raw: NDArray[Any], scale: float | None) -> Floats:
     """
     if scale is None:
         scale = 1.0 if raw.dtype.kind == "f" else 0.001
-    if raw.dtype == np.uint16:  # every value there is, looked up: three times faster
-        table = to_metres(np.arange(65536, dtype=np.int64), scale)
-        metres: Floats = table[raw]
-        return metres
     with np.errstate(over="ignore", invalid="ignore"):
         depth_m: Floats = (raw * float(scale)).astype(np.float32)
         depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan

@@ -251,6 +251,8 @@ def _geometry_turn(record: Record, raw: NDArray[Any] | None, picture: Picture) -
         return picture.turn
     if stored != upright and sizes == {upright}:
         return UPRIGHT
+    if sizes - {stored, upright}:
+        return UPRIGHT  # of no size that fits: refused as such where it is read
     raise Skip("exif_rotation", "EXIF turns the image; is its geometry turned too? Save it upright")
 
 

@@ -91,14 +91,11 @@ def counts_to_rle(counts: Sequence[int], size_hw: tuple[int, int]) -> Rle:
     >>> counts_to_rle([2, 2], (2, 2))
     {'size': [2, 2], 'counts': '22'}
     """
-    runs = np.asarray(counts) if counts else np.zeros(0, dtype=np.int64)
-    if runs.ndim != 1 or runs.dtype.kind not in "iu":
-        raise Skip("bad_rle", "run lengths must be a list of whole numbers")
-    _check_runs(runs, size_hw)
     height, width = size_hw
-    return _from_coco(
-        coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
-    )
+    if not all(type(run) is int and 0 <= run <= height * width for run in counts):
+        raise Skip("bad_rle", "run lengths must be whole numbers from 0 to the image's pixels")
+    _check_runs(np.array(counts, dtype=np.int64), size_hw)
+    return _from_coco(coco.frPyObjects({"size": [height, width], "counts": counts}, height, width))
 
 
 def check_rle(counts: str, size_hw: tuple[int, int]) -> Rle:

@@ -52,6 +52,8 @@ REASONS = {
 def _path(name: str) -> str:
     if "\0" in name or not PurePosixPath(name).name:
         raise ValueError("wanted the path of a file")
+    if not name.isascii() and name != name.encode(errors="replace").decode():
+        raise ValueError("wanted a name that is valid UTF-8")
     return str(PurePosixPath(name))
 
 
