@@ -102,31 +102,45 @@ def distance_margin(offsets: Doubles, side: Doubles, first: Indices, second: Ind
     return np.asarray(MARGIN_SIGMAS * np.sqrt((share * variance).sum(1)))
 
 
-def closest_points(cloud_a: Floats, cloud_b: Floats) -> tuple[float, Floats]:
-    """Return the distance of two clouds (N, 3), (M, 3) and the (2, 3) points that realise it.
+class Cloud(NamedTuple):
+    """Points ready to be compared: `points` (3, N) float32 and the corners of their box (3, 1)."""
+
+    points: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, points: Floats) -> Cloud:
+        """Take (N, 3) points."""
+        rows = np.array(points.T, dtype=np.float32, order="C")
+        return cls(rows, rows.min(1, keepdims=True), rows.max(1, keepdims=True))
+
+
+def closest_points(first: Cloud, second: Cloud) -> tuple[float, Floats]:
+    """Return the distance of two clouds and the (2, 3) points that realise it, first to second.
 
     Exact. Points that cannot be closest are dropped first: the nearest neighbour of a good guess
     bounds the answer, and a point farther than that from the other cloud's box is out. The rest is
     ranked by |a|² − 2 a·b + |b|² in single precision, and those within its error in double.
 
-    >>> a, b = np.eye(3, dtype=np.float32) * 2, np.array([[5, 0, 0], [9, 9, 9]], np.float32)
+    >>> a, b = Cloud.of(np.eye(3) * 2), Cloud.of(np.array([[5.0, 0, 0], [9, 9, 9]]))
     >>> gap, ends = closest_points(a, b)
     >>> gap, ends.tolist()
     (3.0, [[2.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
     """
-    a, b = np.ascontiguousarray(cloud_a.T), np.ascontiguousarray(cloud_b.T)
-    to_b, to_a = _squares_to_box(a, b), _squares_to_box(b, a)
-    guess = a[:, int(to_b.argmin()), None]
-    guess = b[:, int(_squares(b - guess).argmin()), None]
-    bound = float(_squares(a - guess).min()) * (1.0 + 1e-5)
+    a, b = first.points, second.points
+    to_b, to_a = _squares_to_box(a, second), _squares_to_box(b, first)
+    start = int(to_b.argmin())
+    there = int(_squares(b - a[:, start : start + 1]).argmin())
+    bound = float(_squares(a - b[:, there : there + 1]).min()) * (1.0 + 1e-5)
     near_a, near_b = np.flatnonzero(to_b <= bound), np.flatnonzero(to_a <= bound)
     best = (np.inf, 0, 0)
-    for start in range(0, len(near_a), _BLOCK):
-        rows = near_a[start : start + _BLOCK]
+    for low in range(0, len(near_a), _BLOCK):
+        rows = near_a[low : low + _BLOCK]
         square, i, j = _closest_of_all(a.take(rows, axis=1), b.take(near_b, axis=1))
         if square < best[0]:
             best = (square, int(rows[i]), int(near_b[j]))
-    return best[0] ** 0.5, np.stack((cloud_a[best[1]], cloud_b[best[2]]))
+    return best[0] ** 0.5, np.stack((a[:, best[1]], b[:, best[2]]))
 
 
 _BLOCK = 128
@@ -155,7 +169,6 @@ def _squares(vectors: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(x * x + y * y + z * z)
 
 
-def _squares_to_box(points: Floats, cloud: Floats) -> Floats:
-    """Squared distances (N,) of points (3, N) to the axis-aligned box around a cloud (3, M)."""
-    low, high = cloud.min(1, keepdims=True), cloud.max(1, keepdims=True)
-    return _squares(points - np.minimum(np.maximum(points, low), high))
+def _squares_to_box(points: Floats, cloud: Cloud) -> Floats:
+    """Squared distances (N,) of points (3, N) to the axis-aligned box around a cloud."""
+    return _squares(points - np.minimum(np.maximum(points, cloud.low), cloud.high))

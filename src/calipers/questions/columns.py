@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from calipers.questions.facts import Survey, survey
 from calipers.questions.grammar import slot_values
 from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, weights
 from calipers.questions.sampling import Picks, generator, pick
-from calipers.questions.writing import ZERO_OUTCOMES, book
-from calipers.types import Question, Scene
+from calipers.questions.writing import ZERO_OUTCOMES, Positions, book
+from calipers.types import Doubles, Question, Scene
 from calipers.units import say_length
 
 CONCISE = 0.5
@@ -22,6 +22,7 @@ CONCISE = 0.5
 _IDS = [row.id for row in TYPE_LIST]
 _KINDS = [row.kind for row in TYPE_LIST]
 _LABELS: list[tuple[str | None, ...]] = [row.labels or (None, None) for row in TYPE_LIST]
+_IS_CHOICE = np.array([row.shape == "choice" for row in TYPE_LIST])
 _GAP = _IDS.index("gap")
 _HAS_ZERO = np.array([row.id in ZERO_OUTCOMES for row in TYPE_LIST])
 
@@ -70,81 +71,92 @@ def ask_columns(
     rng, view, pages = generator(seed, scene.id), survey(scene), book()
     picks = pick(view, shares, pages.counts, count, rng)
     value, outcome = _resolve(view, picks)
-    cases = {case: _Case(view, case) for case in set(picks.case.tolist())}
-    rows = [cases[case] for case in picks.case.tolist()]
-    uniforms = rng.random((len(rows), 5)).tolist()
-    text = _write(picks, rows, value, outcome, uniforms, concise)
-    return _assemble(scene, seed, picks, rows, value, outcome, text)
+    cases = _cases(view, picks)
+    text = _write(picks, cases, value, outcome, rng.random((5, len(cases))), concise)
+    return _assemble(scene, seed, picks, cases, value, outcome, text)
 
 
-class _Case:
-    """One pair of objects or one object: what its questions and answers are filled with.
+class _Case(NamedTuple):
+    """One pair of objects or one object: names, positions, and slots for templates."""
 
-    Attributes:
-        slots: the forms of A (and B), to be followed by the text of a value.
-        by_outcome: the forms of A, B, winner and loser for a tie, A winning and B winning.
-    """
-
-    __slots__ = ("by_outcome", "names", "positions", "slots")
-
-    def __init__(self, view: Survey, case: int) -> None:
-        chosen = (view.first[case], view.second[case])[: 1 + (case < view.pair_count)]
-        self.positions = [view.objects[k] for k in chosen]
-        self.names = [view.scene.objects[k].reference or "" for k in self.positions]
-        first, second = slot_values(self.names[0]), slot_values(self.names[-1])
-        self.slots = (first + second)[: 8 * len(chosen)]
-        tie = (*first, *second, *first, *second, "")
-        self.by_outcome = (tie, tie, (*first, *second, *second, *first, ""))
+    names: list[str]
+    positions: list[int]
+    slots: tuple[str, ...]
+    turned: tuple[str, ...]
+    """Slots with the second object first: B is the winner."""
 
 
-def _resolve(view: Survey, picks: Picks) -> tuple[list[float], list[int]]:
-    """Exact values with the gaps filled in, and which of `writing.outcomes` holds."""
+def _cases(view: Survey, picks: Picks) -> list[_Case]:
+    """What each question is about; questions of one case share it."""
+    names = [view.scene.objects[k].reference or "" for k in view.objects]
+    forms = [slot_values(name) for name in names]
+    first, second, case = view.first.tolist(), view.second.tolist(), picks.case.tolist()
+    made: dict[int, _Case] = {}
+    for k in set(case):
+        a, b = first[k], second[k]
+        if a == b:
+            made[k] = _Case([names[a]], [view.objects[a]], forms[a], forms[a])
+        else:
+            slots, turned = forms[a] + forms[b], forms[b] + forms[a]
+            made[k] = _Case([names[a], names[b]], [view.objects[a], view.objects[b]], slots, turned)
+    return [made[k] for k in case]
+
+
+def _resolve(view: Survey, picks: Picks) -> tuple[Doubles, Positions]:
+    """Exact values with the gaps filled in, and the position in `writing.outcomes` that holds."""
     value = picks.value.copy()
     for k in np.flatnonzero(picks.type == _GAP):
         case = picks.case[k]
         value[k] = view.gap(int(view.first[case]), int(view.second[case]))[0]
-    states = (value > picks.margin).astype(int) - (value < -picks.margin)
-    outcome = np.where(picks.type < QUALITATIVE, states, _HAS_ZERO[picks.type] & (value == 0))
-    return value.tolist(), outcome.tolist()
+    states = (value > picks.margin).astype(np.intp) - (value < -picks.margin)
+    return value, np.where(picks.type < QUALITATIVE, states, _HAS_ZERO[picks.type] & (value == 0))
 
 
 def _write(
     picks: Picks,
-    rows: list[_Case],
-    value: list[float],
-    outcome: list[int],
-    uniforms: list[list[float]],
+    cases: list[_Case],
+    value: Doubles,
+    outcome: Positions,
+    uniforms: Doubles,
     concise: float,
 ) -> dict[str, list[str]]:
-    """The four columns of text."""
-    entries = book().entries
-    columns: list[tuple[str, str, str, str]] = []
-    chosen = zip(picks.type.tolist(), picks.template.tolist(), rows, value, outcome, uniforms)
-    for kind, template, case, metres, state, (length, variant, *say) in chosen:
-        entry = entries[kind]
-        question_id, question = entry.questions[template]
-        choices = entry.answers[state][length >= concise]
-        answer_id, answer = choices[int(variant * len(choices))]
-        if kind < QUALITATIVE:
-            slots = case.by_outcome[state]
+    """The four columns of text; `uniforms` (5, K): length, template, and three to say a value."""
+    pages = book()
+    question = (pages.first[picks.type] + picks.template).tolist()
+    group = (picks.type, outcome, (uniforms[0] >= concise).astype(np.intp))
+    variant = (uniforms[1] * pages.answer_counts[group]).astype(np.intp)
+    answer = (pages.answer_first[group] + variant).tolist()
+    turned = _IS_CHOICE[picks.type] & (outcome < 0)
+    rows = zip(
+        answer, cases, (picks.type < QUALITATIVE).tolist(), turned.tolist(), value.tolist(),
+        zip(*uniforms[2:].tolist()),
+    )  # fmt: skip
+    written = []
+    for at, case, compared, turn, metres, say in rows:
+        if compared:
+            slots = case.turned if turn else case.slots
         else:
             slots = (*case.slots, say_length(metres, say))
-        columns.append((question.render(slots), answer.render(slots), question_id, answer_id))
-    names = ("question", "answer", "question_template", "answer_template")
-    return dict(zip(names, map(list, zip(*columns)))) if columns else {name: [] for name in names}
+        written.append(pages.answers[at].render(slots))
+    return {
+        "question": [pages.questions[at].render(case.slots) for at, case in zip(question, cases)],
+        "answer": written,
+        "question_template": [pages.question_ids[at] for at in question],
+        "answer_template": [pages.answer_ids[at] for at in answer],
+    }
 
 
 def _assemble(
     scene: Scene,
     seed: int,
     picks: Picks,
-    rows: list[_Case],
-    value: list[float],
-    outcome: list[int],
+    cases: list[_Case],
+    value: Doubles,
+    outcome: Positions,
     text: dict[str, list[str]],
 ) -> dict[str, list[Any]]:
     """All columns in the order of the contract."""
-    kinds, count = picks.type.tolist(), len(rows)
+    kinds, count = picks.type.tolist(), len(cases)
     measures = [kind >= QUALITATIVE for kind in kinds]
     return {
         "id": [f"{scene.id}#{k}" for k in range(count)],
@@ -155,11 +167,11 @@ def _assemble(
         "kind": [_KINDS[kind] for kind in kinds],
         "question": text["question"],
         "answer": text["answer"],
-        "objects": [case.names for case in rows],
-        "object_index": [case.positions for case in rows],
-        "value": [v if m else None for v, m in zip(value, measures)],
+        "objects": [case.names for case in cases],
+        "object_index": [case.positions for case in cases],
+        "value": [v if m else None for v, m in zip(value.tolist(), measures)],
         "unit": ["m" if m else None for m in measures],
-        "label": [_LABELS[kind][state] for kind, state in zip(kinds, outcome)],
+        "label": [_LABELS[kind][state] for kind, state in zip(kinds, outcome.tolist())],
         "frame": [scene.frame] * count,
         "margin": picks.margin.tolist(),
         "question_template": text["question_template"],

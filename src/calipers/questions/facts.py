@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from calipers.errors import Skip, UsageError
 from calipers.geometry import relations
 from calipers.geometry.frames import level_from_camera
-from calipers.geometry.relations import Indices
+from calipers.geometry.relations import Cloud, Indices
 from calipers.questions.registry import TYPE_LIST, QuestionType, question_type
 from calipers.types import Doubles, Fact, Floats, Scene
 
@@ -77,7 +77,7 @@ class Survey:
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
-        self._clouds: dict[int, Floats] = {}
+        self._clouds: dict[int, Cloud] = {}
         self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
     def _take_boxes(self) -> None:
@@ -175,9 +175,9 @@ class Survey:
         distance, ends = self._contacts[key]
         return distance, ends if a < b else ends[::-1]
 
-    def _cloud(self, k: int) -> Floats:
+    def _cloud(self, k: int) -> Cloud:
         if k not in self._clouds:
-            self._clouds[k] = self.scene.objects[self.objects[k]].points()
+            self._clouds[k] = Cloud.of(self.scene.objects[self.objects[k]].points())
         return self._clouds[k]
 
 

@@ -9,7 +9,7 @@ Template ids count from one: ``left_predicate.q07``, ``left_predicate.yes.short.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -23,24 +23,28 @@ from calipers.errors import DataError
 from calipers.questions.grammar import Template, compile_template
 from calipers.questions.registry import TYPE_LIST, QuestionType
 
-Choices = list[tuple[str, Template]]
-"""Templates with their ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The templates of one type: `answers` holds (short, long) for each of its `outcomes`."""
-
-    questions: Choices
-    answers: list[tuple[Choices, Choices]]
+Positions = NDArray[np.intp]
+LENGTHS = ("short", "long")
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The templates of all types in the order of `TYPE_LIST`; `counts` (43,) of questions."""
+    """The templates of all types in flat lists, with their ids; types as in `TYPE_LIST`.
 
-    entries: list[Entry]
-    counts: NDArray[np.intp]
+    Attributes:
+        counts, first: (43,) how many question templates a type has, and where they begin.
+        answer_counts, answer_first: (43, 3, 2) the same of answers, by type, position in the type's
+            `outcomes`, and short or long.
+    """
+
+    questions: list[Template]
+    question_ids: list[str]
+    counts: Positions
+    first: Positions
+    answers: list[Template]
+    answer_ids: list[str]
+    answer_counts: Positions
+    answer_first: Positions
 
 
 ZERO_OUTCOMES = {"gap": "touching", "elevation": "resting"}
@@ -61,14 +65,39 @@ def outcomes(row: QuestionType) -> tuple[str, ...]:
     return row.labels or ()
 
 
+def answer_names(row: QuestionType, outcome: str) -> tuple[str, ...]:
+    """What an answer may call the objects: winner and loser instead of A and B of a choice."""
+    return ("winner", "loser") if outcome == "winner" else ("A", "B")[: row.arity]
+
+
 def make_book(raw: Mapping[str, Any]) -> Book:
     """Compile templates from what the YAML files hold: type id → questions, answers.
 
     Raises:
         DataError: a type, an outcome or a list is missing or empty, or a template is malformed.
     """
-    entries = [_entry(row, raw) for row in TYPE_LIST]
-    return Book(entries, np.array([len(e.questions) for e in entries], dtype=np.intp))
+    questions, answers = _Shelf(), _Shelf()
+    at = np.zeros((len(TYPE_LIST), 2), np.intp)
+    at_answer = np.zeros((len(TYPE_LIST), 3, len(LENGTHS), 2), np.intp)
+    for k, row in enumerate(TYPE_LIST):
+        source = raw.get(row.id, {})
+        names = ("A", "B")[: row.arity]
+        at[k] = questions.put(f"{row.id}.q{{:02d}}", source.get("questions"), names)
+        for o, outcome in enumerate(outcomes(row)):
+            lists, names = source.get("answers", {}).get(outcome, {}), answer_names(row, outcome)
+            for n, length in enumerate(LENGTHS):
+                stem = f"{row.id}.{outcome}.{length}.{{}}"
+                at_answer[k, o, n] = answers.put(stem, lists.get(length), names)
+    return Book(
+        questions=questions.templates,
+        question_ids=questions.ids,
+        counts=at[:, 1],
+        first=at[:, 0],
+        answers=answers.templates,
+        answer_ids=answers.ids,
+        answer_counts=at_answer[..., 1],
+        answer_first=at_answer[..., 0],
+    )
 
 
 @cache
@@ -83,29 +112,18 @@ def book() -> Book:
     return make_book(raw)
 
 
-def _entry(row: QuestionType, raw: Mapping[str, Any]) -> Entry:
-    names = ("A", "B")[: row.arity]
-    source = raw.get(row.id, {})
-    questions = _compiled(source.get("questions"), names, f"{row.id}.q", "{:02d}")
-    if row.kind == "qualitative":
-        names = ("A", "B", "winner", "loser")
-    answers: dict[str, tuple[Choices, Choices]] = {}
-    for outcome in dict.fromkeys(outcomes(row)):
-        lists, stem = source.get("answers", {}).get(outcome, {}), f"{row.id}.{outcome}"
-        answers[outcome] = (
-            _compiled(lists.get("short"), names, f"{stem}.short.", "{}"),
-            _compiled(lists.get("long"), names, f"{stem}.long.", "{}"),
-        )
-    return Entry(questions, [answers[outcome] for outcome in outcomes(row)])
+class _Shelf:
+    """Templates in a row, with their ids."""
 
+    def __init__(self) -> None:
+        self.templates: list[Template] = []
+        self.ids: list[str] = []
 
-def _compiled(
-    texts: Iterable[str] | None, names: tuple[str, ...], stem: str, number: str
-) -> Choices:
-    compiled = [
-        (stem + number.format(k), compile_template(text, names))
-        for k, text in enumerate(texts or (), start=1)
-    ]
-    if not compiled:
-        raise DataError(f"templates: wanted at least one of {stem}*, got none")
-    return compiled
+    def put(self, stem: str, texts: Sequence[str] | None, names: Sequence[str]) -> tuple[int, int]:
+        """Compile templates, numbered from one; return where they begin and how many they are."""
+        if not texts:
+            raise DataError(f"templates: wanted at least one of {stem.split('{')[0]}*, got none")
+        first = len(self.templates)
+        self.templates += [compile_template(text, names) for text in texts]
+        self.ids += [stem.format(k) for k in range(1, len(texts) + 1)]
+        return first, len(texts)
