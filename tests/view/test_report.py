@@ -19,6 +19,7 @@ from three_boxes import BOXES, CAMERA, MATRIX, make_frame, make_run, make_scene,
 
 from calipers.errors import UsageError
 from calipers.questions.columns import ask
+from calipers.questions.facts import measure
 from calipers.view.figure import scene_figure
 from calipers.view.overview import gather_skipped, run_facts
 from calipers.view.pictures import Files, depth_part, depth_scales, grid_part, open_files
@@ -84,6 +85,13 @@ def test_segments_are_as_long_as_the_answers_say(report):
     assert lengths[3] == pytest.approx(0.0, abs=2e-4)
     for question, length in zip(questions[:4], lengths):
         assert question["value"] == pytest.approx(length, abs=2e-4)
+
+
+def test_comparison_joins_the_centres_as_its_fact_does(report):
+    question = page_data(report, "scene-1")["questions"][4]
+    assert (question["type"], question["objects"]) == ("tall_predicate", [1, 0])
+    wanted = measure(make_scene(), "tall_predicate", 1, 0).segment
+    np.testing.assert_allclose(question["segment"], wanted, atol=1e-4)
 
 
 def test_overview_counts(report):
@@ -202,6 +210,12 @@ def test_scene_without_objects_or_questions():
     assert data["level_from_camera"] is None
 
 
+def test_run_that_left_everything_out(tmp_path):
+    run = page_data(write_report(make_run(tmp_path, [], files=False)), "run")
+    assert (run["shown"], run["scenes"]) == ("0 of 0 scenes shown", [])
+    assert run["totals"][-1] == ["left out", 1]
+
+
 def test_no_run(tmp_path):
     with pytest.raises(UsageError, match="holds no run"):
         write_report(tmp_path)
@@ -258,6 +272,7 @@ def test_figure():
     scene, (frame, nearest) = make_scene(), make_frame()
     questions = [q for q in ask(scene, 200, seed=1) if q.object_index == [0]][:2]
     assert len(questions) == 2
+    assert scene_figure(scene, frame.rgb, []).size == (1200, 900)
     figure = scene_figure(scene, frame.rgb, questions)
     assert figure.width == 1200
     assert figure.height > 900

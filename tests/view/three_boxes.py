@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from calipers.geometry.frames import level_from_camera
 from calipers.io.masks import encode_mask, mask_box
-from calipers.io.questions import questions_table
+from calipers.io.questions import QUESTION_SCHEMA, questions_table
 from calipers.io.run import Notes, RunFolder, RunSpec, write_part
 from calipers.io.scenes import scenes_table
 from calipers.questions.facts import measure
@@ -135,7 +135,8 @@ def make_run(folder: Path, names: list[str], files: bool = True) -> Path:
     with RunFolder(out, spec) as run:
         for index, part in enumerate((names[:1], names[1:])):
             scenes = [make_scene(name) for name in part]
-            tables = [questions_table(question_columns(scene)) for scene in scenes]
+            tables = [QUESTION_SCHEMA.empty_table()]
+            tables += [questions_table(question_columns(scene)) for scene in scenes]
             notes = Notes(skipped=[lost] if index == 0 else [])
             write_part(out, "qa", index, pa.concat_tables(tables), Notes())
             write_part(out, "scenes", index, scenes_table(scenes), notes)

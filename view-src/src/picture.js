@@ -2,20 +2,22 @@
 import { choice, el, panel, svg, toggle } from "./dom.js";
 import { EDGES, colour, distance, inkOn, mask, nameOf, projectLine, rgb } from "./data.js";
 
-const FILL = 96, FILL_CHOSEN = 132, LINE = 255;
+const FILL = 96 / 255, FILL_CHOSEN = 132 / 255;
 
 function layer(pixels, width, height, hex) {
   const [r, g, b] = rgb(hex);
+  const ink = new Uint32Array(new Uint8ClampedArray([r, g, b, 255]).buffer)[0];
   const reach = Math.max(1, Math.round(width / 480));
-  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && pixels[y * width + x];
   const fill = new ImageData(width, height), line = new ImageData(width, height);
+  const fillAt = new Uint32Array(fill.data.buffer), lineAt = new Uint32Array(line.data.buffer);
   let sumX = 0, sumY = 0, count = 0;
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-    if (!pixels[y * width + x]) continue;
+  for (let y = 0, at = 0; y < height; y++) for (let x = 0; x < width; x++, at++) {
+    if (!pixels[at]) continue;
     sumX += x; sumY += y; count++;
-    fill.data.set([r, g, b, 255], 4 * (y * width + x));
-    if (!inside(x - reach, y) || !inside(x + reach, y) || !inside(x, y - reach) || !inside(x, y + reach))
-      line.data.set([r, g, b, LINE], 4 * (y * width + x));
+    fillAt[at] = ink;
+    const inside = x >= reach && x < width - reach && pixels[at - reach] && pixels[at + reach]
+      && pixels[at - reach * width] && pixels[at + reach * width];
+    if (!inside) lineAt[at] = ink;
   }
   return { fill: canvasOf(fill), line: canvasOf(line), count, middle: count ? middleOf(pixels, width, sumX / count, sumY / count) : null };
 }
@@ -85,7 +87,7 @@ export function picturePanel(scene, image, selection) {
     masks.forEach((m, i) => {
       const on = chosen ? chosen.includes(i) : show.masks;
       if (!m || !on) return;
-      context.globalAlpha = (chosen ? FILL_CHOSEN : FILL) / 255;
+      context.globalAlpha = chosen ? FILL_CHOSEN : FILL;
       if (show.masks) context.drawImage(m.fill, 0, 0);
       context.globalAlpha = 1;
       context.drawImage(m.line, 0, 0);

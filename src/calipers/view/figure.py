@@ -30,14 +30,16 @@ def scene_figure(
     """Draw a scene and some of its questions.
 
     Args:
-        scene: the objects that `questions` speak of get mask, box and name.
+        scene: the objects that `questions` speak of get mask, box and name; without questions all
+            that were lifted do.
         rgb: (H, W, 3) uint8, the scene's picture, upright.
         questions: written below the picture, one or two lines each; three or four look best.
 
     Returns:
         An RGB picture 1200 pixels wide.
     """
-    named = sorted({k for q in questions for k in q.object_index})
+    lifted = [k for k, item in enumerate(scene.objects) if item.lifted]
+    named = sorted({k for q in questions for k in q.object_index}) or lifted
     picture = _picture(scene, rgb, named)
     lines = [(_wrapped(q.question, 26), _wrapped(q.answer, 28)) for q in questions]
     heights = [34 * len(ask) + 38 * len(answer) + 26 for ask, answer in lines]

@@ -119,7 +119,7 @@ def jpeg_uri(rgb: NDArray[np.uint8], width: int, quality: int = JPEG_QUALITY) ->
     if image.width > width:
         height = max(1, round(image.height * width / image.width))
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return _uri(image, "jpeg", quality=quality, optimize=True)
+    return _uri(image, "jpeg", quality=quality)
 
 
 def depth_part(files: Files) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def depth_part(files: Files) -> dict[str, Any]:
     farthest = float(np.nanmax(files.depth_m))
     note = f"Farther than {high:.2f} m (up to {farthest:.2f} m) looks the same."
     return {
-        "source": _uri(image, "png", optimize=True),
+        "source": _uri(image, "png", compress_level=4),
         "low": low,
         "high": high,
         "note": note if farthest > high * 1.02 else "",

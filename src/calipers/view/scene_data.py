@@ -45,9 +45,7 @@ def scene_data(
         files: its picture and depth, as far as they are still there.
     """
     camera = scene.camera
-    matrix = (
-        None if scene.gravity is None else level_from_camera(scene.gravity, scene.support_plane)
-    )
+    matrix = _level(scene)
     source = None if files.rgb is None else jpeg_uri(files.rgb, PICTURE_WIDTH)
     return {
         "id": scene.id,
@@ -101,19 +99,28 @@ def _object(scene: Scene, item: SceneObject) -> dict[str, Any]:
 
 
 def _questions(scene: Scene, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    segments: dict[tuple[Any, ...], list[Any] | None] = {}
+    corners = [box_corners(scene, item) for item in scene.objects]
+    centers = [None if box is None else _metres(box.mean(0)) for box in corners]
     found = []
     for row in rows:
-        key = (row["type"], *row["object_index"])
-        if key not in segments:
-            segments[key] = _segment(scene, row["type"], row["object_index"])
+        objects = list(row["object_index"])
+        if row["value"] is None:
+            segment = _joined([centers[k] for k in objects])
+        else:
+            segment = _measured(scene, row["type"], objects)
         kept = {name: row[name] for name in QUESTION_COLUMNS if name != "object_index"}
-        found.append(kept | {"objects": list(row["object_index"]), "segment": segments[key]})
+        found.append(kept | {"objects": objects, "segment": segment})
     return found
 
 
-def _segment(scene: Scene, kind: str, objects: Sequence[int]) -> list[Any] | None:
-    """Ask for the measured segment again; a type that has none, or is unknown here, draws none."""
+def _joined(centers: Sequence[list[float] | None]) -> list[list[float]] | None:
+    """What a comparison draws: a line between the centres of the two boxes, as its fact has it."""
+    known = [center for center in centers if center is not None]
+    return known if len(known) == 2 else None
+
+
+def _measured(scene: Scene, kind: str, objects: Sequence[int]) -> list[Any] | None:
+    """Measure again to find the segment; a type that has none, or is unknown here, draws none."""
     try:
         segment: Floats | None = measure(scene, kind, *objects).segment
     except (Skip, UsageError):
