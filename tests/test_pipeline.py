@@ -115,10 +115,13 @@ def test_a_finished_run_is_not_done_again(frames: Path, tmp_path: Path) -> None:
     assert {part: (tmp_path / part).stat().st_mtime_ns for part in parts(tmp_path)} == before
 
 
-def test_progress_counts_records(frames: Path, tmp_path: Path) -> None:
+def test_progress_counts_records_also_when_a_run_goes_on(frames: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     pipeline.build(frames, tmp_path, limit=70, progress=lambda *told: seen.append(told))
     assert seen == [(32, 70), (64, 70), (70, 70)]
+    (tmp_path / "scenes" / "part-00001.parquet").unlink()
+    pipeline.build(frames, tmp_path, limit=70, progress=lambda *told: seen.append(told))
+    assert seen[3:] == [(64, 70)]
 
 
 def test_killed_and_given_again(frames: Path, built: Path, tmp_path: Path) -> None:

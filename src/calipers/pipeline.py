@@ -322,10 +322,12 @@ def _run(
     start, count, done = time.perf_counter(), 0, 0
 
     def unfinished() -> Iterator[tuple[int, Any]]:
-        nonlocal count
+        nonlocal count, done
         for count, shard in enumerate(shards, start=1):
             if not folder.finished(count - 1):
                 yield count - 1, shard
+            elif isinstance(shard, Shard):
+                done += shard.count
 
     jobs = unfinished()
     alone = options.workers == 1

@@ -214,3 +214,13 @@ def test_parts_are_copied_whole(tmp_path: Path) -> None:
     assert copied.name == "part-00004.parquet"
     assert copied.read_bytes() == source.read_bytes()
     assert Notes.read(copied).counts == {"records": 3, "scenes": 2}
+
+
+def test_names_that_are_no_utf8_are_told(tmp_path: Path) -> None:
+    lost = {"id": "x", "stage": "read", "reason": "missing_file", "detail": "\udcff.png 📷"}
+    with RunFolder(tmp_path, SPEC) as run:
+        write_shard(tmp_path, 0, [lost])
+        run.finish(1, 0.0)
+    text = (tmp_path / "skipped.jsonl").read_text("utf-8")
+    assert "\\udcff.png 📷" in text
+    assert json.loads(text) == lost

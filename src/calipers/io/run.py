@@ -272,7 +272,7 @@ class RunFolder:
                 _add(total, notes)
                 for record in notes.skipped:
                     stages.setdefault(record["stage"], Counter())[record["reason"]] += 1
-                    sink.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+                    sink.write(_json_line(record))
         record = self._record("complete") | {
             "counts": dict(total.counts),
             "skipped": {stage: dict(reasons) for stage, reasons in stages.items()},
@@ -289,6 +289,11 @@ class RunFolder:
                 part = part_path(self.path, kind, index)
                 if part.exists():
                     yield Notes.read(part)
+
+
+def _json_line(value: Any) -> bytes:
+    """One line of JSON; file names that are no UTF-8 keep their bytes as escapes."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def _refuse_strangers(folder: Path) -> None:
