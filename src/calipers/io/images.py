@@ -42,7 +42,7 @@ PIL_ERRORS = (
 
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I")
 PNG_EXIF_KEYS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
-NARROW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr")
+NARROW_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 @dataclass(frozen=True, slots=True)
