@@ -16,7 +16,7 @@ export function inkOn(hex) {
 
 export const metres = (value) => `${value.toFixed(Math.abs(value) >= 100 ? 1 : 3)} m`;
 
-export const nameOf = (object) => object.reference ?? object.caption;
+export const nameOf = (object) => object.reference ?? (object.caption || "(no caption)");
 
 function bytes(base64) {
   const text = atob(base64);

@@ -251,10 +251,10 @@ class View {
   }
 }
 
-const hasWebGL = () => Boolean(document.createElement("canvas").getContext("webgl2"));
+const HAS_WEBGL = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
 
 export function spacePanel(scene, image, selection) {
-  const problem = scene.objects.some((o) => o.corners) ? (hasWebGL() ? null : "This browser has no WebGL, so the 3D view cannot be drawn.") : "No object of this scene has a place in 3D.";
+  const problem = scene.objects.some((o) => o.corners) ? (HAS_WEBGL ? null : "This browser has no WebGL, so the 3D view cannot be drawn.") : "No object of this scene has a place in 3D.";
   if (problem) return { node: panel("space", "3D", [], el("p", { class: "missing" }, problem)), dispose: () => {} };
   const labels = el("div", { class: "labels" });
   const stage = el("div", { class: "stage turn", style: { "--ratio": scene.width / scene.height } }, labels);
