@@ -56,6 +56,7 @@ class Caster:
         self._mj.mj_kinematics(self._model, self._data)
         self.parts = list(parts)
         self.rounds = np.array([self._model.geom_rbound[i] for i in range(len(parts))])
+        self._aabb = self._model.geom_aabb.copy()
         self.show_all()
 
     def show_all(self) -> None:
@@ -92,14 +93,17 @@ class Caster:
     def _widen_culling(self, origin: Doubles) -> None:
         """Keep mj_multiRay from losing pixels at the long edges of near boxes.
 
-        MuJoCo 3.3 skips a geom outside the spherical angles of its box's eight corners, but an edge
-        between two corners bulges past them. Wider boxes make the skipping safe: around the
-        origin itself for near geoms, 1.2 bounding spheres for the others.
+        MuJoCo 3.3 skips a geom outside the azimuths and elevations of its box's eight corners, but
+        the elevation of an edge of half length r bulges past that of its ends: at height h and
+        sideways distance d the bulge is h - h d / sqrt(d**2 + r**2) < h r**2 / (2 d**2). Boxes
+        widened by that bound, or around the origin itself for near geoms, make skipping safe.
         """
-        away = np.linalg.norm(self._data.geom_xpos - origin, axis=1)
-        half = np.where(away < 2.5 * self.rounds, 1e3, 1.2 * self.rounds)
-        self._model.geom_aabb[:, :3] = 0
-        self._model.geom_aabb[:, 3:] = half[:, None]
+        offset, radius = self._data.geom_xpos - origin, self.rounds
+        away = np.hypot(offset[:, 0], offset[:, 1])
+        nearest = np.maximum(away - radius, 0.6 * radius)
+        bulge = (np.abs(offset[:, 2]) + radius) * radius**2 / (2 * nearest**2)
+        slack = np.where(away < 1.6 * radius, 1e3, bulge + 0.02 * radius)
+        self._model.geom_aabb[:, 3:] = self._aabb[:, 3:] + slack[:, None]
 
     def gap(self, first: Sequence[int], second: Sequence[int]) -> float:
         """Smallest distance between two groups of parts, metres; negative where they overlap."""

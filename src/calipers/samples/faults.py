@@ -21,6 +21,7 @@ from calipers.types import Bools, Camera, Doubles, Frame, FrameObject
 
 EDGE_SHARE = 0.03  # a depth step of more than 3 % between neighbours, and
 EDGE_M = 0.012  # more than 12 mm, is an edge
+EDGE_HOLES = 5
 GRAZING_COSINE = 0.12  # surfaces turned further away than 83 degrees return little light
 
 
@@ -31,8 +32,9 @@ class Faults:
     Attributes:
         axial_noise: standard deviation of z-depth at 1 m, metres; grows with z squared.
         quantum_m: depth is rounded to whole multiples of this; 0 leaves it.
-        hole_share: share of the image lost in random blobs; half of it is also the chance of a
-            hole at each pixel near a depth edge, times ten, and all grazing surfaces are lost.
+        hole_share: share of the image lost in random blobs; a pixel within 2 px of a depth edge is
+            lost with five times that chance, and surfaces seen at a grazing angle always; 0 makes
+            no holes at all.
         mixed_pixels: pixels within 2 px of a depth edge average foreground and background.
         mixed_share: how many of the pixels there do so.
         mask_px: masks grow (+) or shrink (-) by this many pixels, measured along rows, columns and
@@ -132,7 +134,7 @@ def _holes(
     if faults.hole_share == 0:
         return np.zeros(depth.shape, dtype=bool)
     lost = _blobs(depth.shape, faults.hole_share, rng)
-    lost |= edges & (rng.random(depth.shape) < 5 * faults.hole_share)
+    lost |= edges & (rng.random(depth.shape) < EDGE_HOLES * faults.hole_share)
     if camera is not None:
         lost |= (_facing(depth, camera) < GRAZING_COSINE) & ~edges
     return lost

@@ -1,7 +1,7 @@
 """Lay out a simulated room or table-top: what stands where, and where the camera looks from.
 
 World frame: z up, floor at z = 0, metres. Things stand or lie on surfaces and never overlap: a
-thing is placed only where the world-aligned boxes of its parts are free of those of every other thing.
+thing is placed only where the world-aligned boxes of its parts meet those of no other thing.
 """
 
 from __future__ import annotations
@@ -162,6 +162,7 @@ class _Furnisher:
         self.layout = layout
         self.repeats = repeated_captions
         self.used: set[str] = set()
+        self.clear_m = 0.8 if layout.kind == "room" else 0.35  # free space around the camera
         self.low = np.empty((0, 3))
         self.high = np.empty((0, 3))
         self._occupy(layout.desk)
@@ -170,9 +171,9 @@ class _Furnisher:
         """Floor things, wall things, then small things on whatever carries them."""
         rng, room = self.rng, self.layout.kind == "room"
         counts: dict[Where, Any] = {
-            "floor": rng.integers(6, 11) if room else rng.integers(0, 3),
+            "floor": rng.integers(4, 9) if room else rng.integers(0, 3),
             "wall": rng.integers(0, 3) if room else 0,
-            "top": rng.integers(5, 10) if room else rng.integers(7, 14),
+            "top": rng.integers(4, 9) if room else rng.integers(7, 14),
         }
         places = {"floor": self._on_floor, "wall": self._on_wall, "top": self._on_top}
         for where, count in counts.items():
@@ -213,8 +214,8 @@ class _Furnisher:
         if kind.lies:
             return self._against_wall(parts)
         view, (wide, deep, _) = self.layout.view, self.layout.room_wdh
-        bearing = self.rng.uniform(-1.1, 1.1) * 320 / (view.camera.fx * 640 / view.camera.width)
-        away = self.rng.uniform(1.2, deep)
+        bearing = self.rng.uniform(-0.9, 0.9) * view.camera.cx / view.camera.fx
+        away = self.rng.uniform(max(1.5, _nearest_floor(view) + 0.2), max(3.0, deep))
         at = view.at * [1, 1, 0] + away * (view.level_axes[1] + bearing * view.level_axes[0])
         parts = _stand(parts, self._yaw(), at)
         low, high = bounds(parts, np.eye(3))
@@ -259,7 +260,7 @@ class _Furnisher:
             parts = [part.moved(rotation((1, 0, 0), np.pi / 2), np.zeros(3)) for part in parts]
         spread = self.rng.uniform(-1, 1, 2) * np.array(face.size[:2])
         at = face.at + face.turn @ np.array([*spread, face.size[2]])
-        if carrier is None and self.rng.random() < 0.7:
+        if carrier is None and self.rng.random() < 0.9:
             at = self._seen_on(face, at)
         parts = _stand(parts, self._yaw(), at)
         return (parts, carrier) if _fits(parts, face) else None
@@ -268,7 +269,7 @@ class _Furnisher:
         """Where the ray of a random pixel meets the plane of ``face``'s top."""
         view = self.layout.view
         camera = view.camera
-        u, v = self.rng.uniform(0, camera.width), self.rng.uniform(0, camera.height)
+        u, v = self.rng.uniform(0.08, 0.92, 2) * [camera.width, camera.height]
         ray = view.world_from_camera @ [(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, 1]
         top = face.at[2] + face.size[2]
         return otherwise if ray[2] > -0.05 else view.at + ray * (top - view.at[2]) / ray[2]
@@ -286,13 +287,21 @@ class _Furnisher:
         low, high = _boxes(parts)
         apart = np.array([APART_M, APART_M, -1e-6])
         meets = (low[:, None] - apart < self.high) & (high[:, None] + apart > self.low)
-        near = np.linalg.norm(bounds(parts, np.eye(3))[1] - self.layout.view.at) < 0.25
-        return not bool(meets.all(axis=2).any()) and not bool(near)
+        eye = self.layout.view.at
+        nearest = np.linalg.norm(eye - np.clip(eye, low, high), axis=1).min()
+        return not bool(meets.all(axis=2).any()) and bool(nearest > self.clear_m)
 
     def _occupy(self, parts: list[Part]) -> None:
         if parts:
             low, high = _boxes(parts)
             self.low, self.high = np.vstack([self.low, low]), np.vstack([self.high, high])
+
+
+def _nearest_floor(view: View) -> float:
+    """Sideways metres to where the ray of the lowest middle pixel meets the floor, at most 3."""
+    camera = view.camera
+    ray = view.world_from_camera @ [0, (camera.height - 1 - camera.cy) / camera.fy, 1]
+    return float(min(3.0, np.hypot(ray[0], ray[1]) * view.at[2] / max(-ray[2], 1e-3)))
 
 
 def _boxes(parts: list[Part]) -> tuple[Doubles, Doubles]:

@@ -13,6 +13,8 @@ from calipers.types import Doubles
 
 AMBIENT = 0.38
 LAMP_SHARES = (0.55, 0.30)
+GRAIN = 1.5  # standard deviation of the picture's noise, of 255
+_GAMMA = (255 * np.linspace(0, 1, 1024) ** (1 / 1.25)).astype(np.float32)
 
 
 def shade(
@@ -23,20 +25,22 @@ def shade(
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """(N, 3) colours of (N, 3) world points seen on parts ``ids`` (-1: nothing, black)."""
-    colour = np.zeros((len(ids), 3))
-    facing = np.zeros((len(ids), 3))
     order = np.argsort(ids, kind="stable")
+    points = points[order]
     edges = np.searchsorted(ids[order], np.arange(len(caster.parts) + 1))
-    for index, part in enumerate(caster.parts):
-        rows = order[edges[index] : edges[index + 1]]
-        if len(rows):
-            local = (points[rows] - part.at) @ part.turn
+    colour = np.zeros((len(ids), 3), dtype=np.float32)
+    facing = np.zeros((len(ids), 3))
+    for part, start, end in zip(caster.parts, edges, edges[1:], strict=False):
+        if end > start:
+            local = (points[start:end] - part.at) @ part.turn
             around = normals(part.shape, part.size, local)
-            colour[rows] = _paint(part, local, around)
-            facing[rows] = around @ part.turn.T
+            colour[start:end] = _paint(part, local, around)
+            facing[start:end] = around @ part.turn.T
     light = AMBIENT + _lamp_light(caster, points, facing, lamps)
-    image = 255 * np.clip(colour * light[:, None], 0, 1) ** (1 / 1.25)
-    image += rng.normal(0, 1.5, image.shape).astype(np.float32)
+    colour *= light[:, None].astype(np.float32) * (len(_GAMMA) - 1)
+    image = np.empty_like(colour)
+    image[order] = _GAMMA[np.clip(colour, 0, len(_GAMMA) - 1).astype(np.int16)]
+    image += GRAIN * rng.standard_normal(image.shape, dtype=np.float32)
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
@@ -44,12 +48,14 @@ def _lamp_light(caster: Caster, points: Doubles, facing: Doubles, lamps: Doubles
     total = np.zeros(len(points))
     for number, (lamp, share) in enumerate(zip(lamps, LAMP_SHARES, strict=True)):
         ray = points - lamp
-        length = np.linalg.norm(ray, axis=1)
-        slant = np.maximum(-(ray * facing).sum(axis=1) / length, 0)
-        lit = share * np.nan_to_num(slant)
+        length = np.sqrt(np.einsum("ij,ij->i", ray, ray))
+        lit = share * np.maximum(-np.einsum("ij,ij->i", ray, facing) / length, 0)
+        lit[np.isnan(lit)] = 0
         if number == 0:
-            _, reached = caster.cast(lamp, np.nan_to_num(ray, nan=1.0))
-            lit = np.where(reached * length < length - 0.004, 0.25 * lit, lit)
+            rows = np.flatnonzero(lit > 0.01)
+            _, reached = caster.cast(lamp, ray[rows])
+            shadowed = rows[reached * length[rows] < length[rows] - 0.004]
+            lit[shadowed] *= 0.25
         total += lit
     return total
 
@@ -67,16 +73,16 @@ def _plain(p: Doubles, around: Doubles) -> Doubles:
 def _wood(p: Doubles, around: Doubles) -> Doubles:
     rings = np.sin(2 * np.pi * (p[:, 0] + 0.35 * np.sin(1.7 * p[:, 1] + 0.8 * p[:, 2])))
     planks = np.floor(p[:, 0] / 2).astype(int) % 5
-    return 1 + 0.07 * rings + 0.03 * (planks - 2)
+    return np.asarray(1 + 0.07 * rings + 0.03 * (planks - 2))
 
 
 def _checker(p: Doubles, around: Doubles) -> Doubles:
     flat = np.where(np.abs(around) > 0.7, 0, np.floor(p + 1e-6))
-    return 1 - 0.45 * (flat.sum(axis=1) % 2)
+    return np.asarray(1 - 0.45 * (flat.sum(axis=1) % 2))
 
 
 def _stripes(p: Doubles, around: Doubles) -> Doubles:
-    return 1 - 0.4 * (np.floor(p[:, 2]) % 2)
+    return np.asarray(1 - 0.4 * (np.floor(p[:, 2]) % 2))
 
 
 def _tiles(p: Doubles, around: Doubles) -> Doubles:
