@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -361,6 +362,31 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stderr) == (0, "")
     assert len(list(read_scenes(small_disk / "out"))) == 96
+
+
+def test_two_runs_into_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = tiny_frames.write_frames(tmp_path / "frames", 1)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = ["build", str(frames), "--out", str(out), "--quiet"]
+    with (out / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(command) == 1
+    told = capsys.readouterr().err
+    assert told == f"calipers: {out}: another run is at work in this folder\n"
+    assert main(command) == 0
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = tiny_frames.write_frames(tmp_path / "frames", 1)
+    place = tmp_path / "frames" / "metadata.jsonl" / "out"
+    assert "cannot be written" in usage(["build", str(frames), "--out", str(place)], capsys)
+
+
+def test_passed_through_fields_may_hold_anything(tmp_path: Path) -> None:
+    odd = {"nan": NAN, "big": 1e308, "nothing": None, "text": "a\u0000b 📷", "list": [{"x": []}]}
+    scene, _ = run_one(tmp_path, lambda line: line.update(odd))
+    assert scene.extra == odd | {"nan": None}
 
 
 def test_intrinsics_stay_as_given(tmp_path: Path) -> None:

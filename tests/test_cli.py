@@ -11,6 +11,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
@@ -204,6 +205,20 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stderr) == (0, "")
     assert len(list(read_scenes(out))) == 300
+
+
+def test_view_serves_the_report_until_interrupted(frames: Path, tmp_path: Path) -> None:
+    assert main(["build", str(frames), "--out", str(tmp_path), "--quiet", "--limit", "1"]) == 0
+    process = subprocess.Popen(
+        calipers("view", tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with urlopen(process.stdout.readline().strip(), timeout=30) as page:
+        assert page.read() == (tmp_path / "report.html").read_bytes()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in told
 
 
 def test_demo_shows_five_questions_and_the_report(tmp_path: Path, capsys: Capture) -> None:

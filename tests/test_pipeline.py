@@ -22,7 +22,7 @@ from calipers.errors import RunError, Skip, UsageError
 from calipers.io.frames import Shard
 from calipers.pipeline import SHARD_RECORDS, Clock, Options, frame_to_scene
 from calipers.types import Camera, Frame
-from tiny_frames import write_frames
+from tiny_frames import BOXES, HEIGHT, WIDTH, Record, write_frames
 
 COUNT = 300
 
@@ -258,3 +258,23 @@ def test_a_fault_of_a_step_names_the_frame(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pipeline, "lift", lambda given, masks: 1 / 0)
     with pytest.raises(RunError, match="f: lift failed: ZeroDivisionError"):
         frame_to_scene(frame(), Clock())
+
+
+def test_a_scene_takes_along_what_its_frame_carried(tmp_path: Path) -> None:
+    def add(number: int, line: Record) -> None:
+        line |= {"caption": "three things", "site": {"lab": 7}}
+        line["objects"] |= {"score": [0.5, 0.75, 1.0], "role": [None, "hand", None]}
+
+    pipeline.build(write_frames(tmp_path / "frames", 1, add), tmp_path / "out")
+    (scene,) = calipers.read_scenes(tmp_path / "out")
+    assert (scene.image, scene.depth_image) == ("rgb/0000.png", "depth/0000.png")
+    assert (scene.caption, scene.extra) == ("three things", {"site": {"lab": 7}})
+    assert (scene.gravity_source, scene.intrinsics_source) == ("given", "given")
+    assert [item.score for item in scene.objects] == [0.5, 0.75, 1.0]
+    assert [item.role for item in scene.objects] == [None, "hand", None]
+    assert [item.bbox for item in scene.objects] == [tuple(box) for box in BOXES]
+    sizes = [item.segmentation and item.segmentation["size"] for item in scene.objects]
+    assert sizes == [[HEIGHT, WIDTH]] * 3
+    depths = [item.depth_mean for item in scene.objects]
+    assert all(0.8 < depth < 2.6 for depth in depths if depth is not None)
+    assert None not in depths

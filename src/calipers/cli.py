@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -242,19 +243,20 @@ def sample(
 
 
 @app.command
-def view(out: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Browse a run in the web browser.
+def view(out: Path, /, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    """Browse a run in the web browser; Ctrl-C ends it.
 
     Example: calipers view run/
 
     Args:
         out: The run folder.
         host: The address to serve at.
-        port: The port to serve at.
+        port: The port to serve at; 0 takes a free one.
     """
     from calipers.view.serve import serve
 
-    serve(out, host, port)
+    with suppress(KeyboardInterrupt):
+        serve(out, host, port, announce=partial(print, flush=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

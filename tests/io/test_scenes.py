@@ -252,6 +252,14 @@ def test_no_scenes_and_no_objects() -> None:
     assert scenes_table([empty])["objects"].to_pylist() == [[]]
 
 
+def test_passed_through_fields_are_strict_json() -> None:
+    scene = full_scene(np.random.default_rng(0), "x", objects=0)
+    scene.extra = {"a": [float("nan"), 1.5], "b": {"c": float("-inf")}, "d": "é"}
+    assert scenes_table([scene])["extra"].to_pylist() == [
+        '{"a": [null, 1.5], "b": {"c": null}, "d": "é"}'
+    ]
+
+
 def test_a_file_a_scenes_folder_and_a_run_folder_read_alike(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     (tmp_path / "scenes").mkdir()
