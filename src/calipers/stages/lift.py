@@ -1,0 +1,278 @@
+"""Depth and masks → a metric scene: clean clouds, boxes, gravity and the support surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calipers.errors import Skip
+from calipers.geometry import box, cloud
+from calipers.geometry.camera import rays
+from calipers.geometry.frames import level_from_camera
+from calipers.geometry.plane import Plane, find_planes, local_planes
+from calipers.stages.gravity import Level, find_level, level_from_gravity
+from calipers.types import (
+    Bools,
+    Camera,
+    DepthStats,
+    Doubles,
+    Floats,
+    Frame,
+    FrameObject,
+    Scene,
+    SceneObject,
+)
+
+LEAST_PIXELS = 12
+"""An object with fewer cleaned pixels is not lifted."""
+_PAD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What all objects of a frame share.
+
+    Attributes:
+        ray_x, ray_y: x/z of each column (W,), y/z of each row (H,).
+        noise: standard deviation of one reading of 1/depth.
+        planes: the large planes of the depth map.
+        level_from_camera: (4, 4), None without a level frame.
+        covered: (H, W) by how many masks a pixel is covered.
+    """
+
+    depth_m: Floats
+    camera: Camera
+    ray_x: Floats
+    ray_y: Floats
+    noise: float
+    planes: list[Plane]
+    level: Level | None
+    level_from_camera: Doubles | None
+    covered: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The crop around one object: (h, w) coordinates in metres, 0 where there is no reading."""
+
+    window: tuple[slice, slice]
+    mask: Bools
+    x: Floats
+    y: Floats
+    z: Floats
+
+    def along(self, axis: Doubles) -> Floats:
+        """Coordinate of each pixel along a unit axis of the camera frame, (h, w)."""
+        a, b, c = axis.astype(np.float32)
+        return np.asarray(a * self.x + b * self.y + c * self.z)
+
+
+def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
+    """Lift a frame with depth, camera and objects into a `Scene` without references.
+
+    Args:
+        frame: `depth_m`, `camera` and `objects` must be there.
+        masks: one (H, W) mask an object, None where there is none.
+
+    Raises:
+        Skip: ``not_ready`` when depth, camera or objects are missing, ``no_depth`` when no reading
+            is valid.
+    """
+    if frame.depth_m is None or frame.camera is None or frame.objects is None:
+        raise Skip("not_ready", "lifting needs depth, intrinsics and objects")
+    view = look(frame, masks)
+    objects = [_lift_object(view, o, m) for o, m in zip(frame.objects, masks, strict=True)]
+    level = view.level
+    return Scene(
+        id=frame.id,
+        image=frame.image,
+        depth_image=frame.depth_image,
+        width=frame.width,
+        height=frame.height,
+        camera=frame.camera,
+        intrinsics_source=frame.intrinsics_source or "given",
+        objects=objects,
+        depth_stats=_stats(frame.depth_m, view.noise),
+        gravity=_single(level and level.gravity),
+        gravity_source=_gravity_source(frame, level),
+        gravity_confidence=None if level is None else level.confidence,
+        support_plane=_single(level and level.support_plane),
+        caption=frame.caption,
+        extra=frame.extra,
+    )
+
+
+def _single(vector: Doubles | None) -> Floats | None:
+    return None if vector is None else vector.astype(np.float32)
+
+
+def _gravity_source(frame: Frame, level: Level | None) -> str | None:
+    if level is None:
+        return None
+    return "depth_plane" if frame.gravity is None else frame.gravity_source or "given"
+
+
+def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
+    """Find what all objects of a frame share: noise, planes, gravity, support surface."""
+    depth, camera = frame.depth_m, frame.camera
+    if depth is None or camera is None:
+        raise Skip("not_ready", "lifting needs depth and intrinsics")
+    blocks = local_planes(depth, camera)
+    planes = find_planes(blocks)
+    if frame.gravity is None:
+        level = find_level(blocks, planes)
+    else:
+        level = level_from_gravity(frame.gravity.astype(np.float64), blocks, planes)
+    transform = None if level is None else level_from_camera(level.gravity, level.support_plane)
+    covered = np.zeros(depth.shape, np.uint16)
+    for mask in masks:
+        if mask is not None:
+            covered += mask > 0
+    ray_x, ray_y = rays(camera)
+    return View(depth, camera, ray_x, ray_y, blocks.noise, planes, level, transform, covered)
+
+
+def _lift_object(view: View, given: FrameObject, mask: Bools | None) -> SceneObject:
+    """Lift one object; one that cannot be lifted carries its reason."""
+    made = SceneObject(
+        caption=given.caption or "",
+        bbox=given.bbox_xywh,
+        role=given.role,
+        segmentation=given.rle,
+        score=given.score,
+    )
+    if mask is None or not mask.any():
+        made.reference_reason = "not lifted: no_mask"
+        return made
+    patch = _patch(view, mask)
+    inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
+    others = view.covered[patch.window] > patch.mask
+    surface = _surfaces(view, patch)
+    cleaned = cloud.clean(inverse, patch.mask, others, surface, view.noise)
+    kept = cleaned.pixels
+    if np.count_nonzero(kept) < LEAST_PIXELS:
+        made.reference_reason = "not lifted: no_depth"
+        return made
+    z = np.divide(1, cleaned.inverse_depth, out=np.zeros_like(patch.z), where=kept)
+    patch = _at(view, patch.window, patch.mask, z)
+    _fill(made, view, patch, cleaned)
+    return made
+
+
+def _fill(made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean) -> None:
+    """Set everything that is measured on the cleaned pixels."""
+    kept = cleaned.pixels
+    points = np.stack((patch.x[kept], patch.y[kept], patch.z[kept]), axis=1)
+    low, high = box.extents(points, np.eye(3), view.camera)
+    made.center_camera, made.size_camera = _center_size(low, high)
+    if view.level_from_camera is not None:
+        low, high = _level_box(view, patch, points, cleaned)
+        made.center_level, made.size_level = _center_size(low, high)
+    made.pixels = len(points)
+    made.touches_border = _touches_border(view, patch)
+    made.depth_mean = float(points[:, 2].mean())
+    p5, p95 = np.percentile(points[:, 2], (5, 95))
+    made.depth_p5, made.depth_p95 = float(p5), float(p95)
+    made.depth_center = _depth_at_center(kept, patch.z)
+    made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(cloud.thin(points))
+
+
+def _level_box(
+    view: View, patch: Patch, points: Floats, cleaned: cloud.Clean
+) -> tuple[Doubles, Doubles]:
+    transform = view.level_from_camera
+    assert transform is not None
+    axes = transform[:3, :3]
+    low, high = box.extents(points, axes, view.camera)
+    if cleaned.hidden_share < 0.15:
+        depth = float(np.median(points[:, 2]))
+        far = box.far_side(patch.along(axes[1]), cleaned.pixels, view.camera.fx, depth)
+        high[1] = max(high[1], far)
+    return low + transform[:3, 3], high + transform[:3, 3]
+
+
+def _center_size(low: Doubles, high: Doubles) -> tuple[Floats, Floats]:
+    return ((low + high) / 2).astype(np.float32), (high - low).astype(np.float32)
+
+
+def _touches_border(view: View, patch: Patch) -> bool:
+    (rows, columns), height, width = patch.window, view.camera.height, view.camera.width
+    hit_rows, hit_columns = patch.mask.any(1), patch.mask.any(0)
+    return bool(
+        (rows.start == 0 and hit_rows[0])
+        or (columns.start == 0 and hit_columns[0])
+        or (rows.stop == height and hit_rows[-1])
+        or (columns.stop == width and hit_columns[-1])
+    )
+
+
+def _depth_at_center(kept: Bools, z: Floats) -> float:
+    """Depth at the cleaned pixel nearest to the middle of the cleaned pixels."""
+    rows, columns = np.nonzero(kept)
+    distance = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
+    nearest = int(distance.argmin())
+    return float(z[rows[nearest], columns[nearest]])
+
+
+def _patch(view: View, mask: Bools) -> Patch:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    height, width = mask.shape
+    window = (
+        slice(max(0, int(rows[0]) - _PAD), min(height, int(rows[-1]) + _PAD + 1)),
+        slice(max(0, int(columns[0]) - _PAD), min(width, int(columns[-1]) + _PAD + 1)),
+    )
+    z = view.depth_m[window].copy()
+    z[~(z > 0)] = 0
+    return _at(view, window, mask[window] > 0, z)
+
+
+def _at(view: View, window: tuple[slice, slice], mask: Bools, z: Floats) -> Patch:
+    return Patch(window, mask, view.ray_x[window[1]] * z, view.ray_y[window[0], None] * z, z)
+
+
+def _surfaces(view: View, patch: Patch) -> Bools:
+    """Pixels of a crop on a large plane, or on the level surface that the object stands on."""
+    z = patch.z
+    tolerance = 0.002 + 0.003 * z + np.float32(4 * view.noise) * z * z
+    on = np.zeros(z.shape, bool)
+    for plane in view.planes:
+        on |= np.abs(patch.along(plane.normal) + np.float32(plane.offset)) < tolerance
+    if view.level is not None:
+        height = patch.along(-view.level.gravity)
+        base = _base(height, patch, tolerance)
+        if base is not None:
+            on |= np.abs(height - base) < tolerance
+    return on & (z > 0)
+
+
+def _base(height: Floats, patch: Patch, tolerance: Floats) -> float | None:
+    """Height of the level surface seen around the lower end of an object; None if there is none."""
+    mask, valid = patch.mask, patch.z > 0
+    ring = cloud.dilate(mask, 6) & ~cloud.dilate(mask, 2) & valid
+    inside = height[mask & valid]
+    if not ring.any() or not len(inside):
+        return None
+    here = height[ring]
+    near = here[np.abs(here - np.percentile(inside, 3)) < 0.04]
+    if len(near) <= 0.08 * len(here):
+        return None
+    t = float(np.median(tolerance[ring]))
+    base = float(np.median(near))
+    close = near[np.abs(near - base) < 2 * t]
+    if len(close):
+        base = float(np.median(close))
+    return base if (np.abs(near - base) < t).sum() > 0.08 * len(here) else None
+
+
+def _stats(depth: Floats, noise: float) -> DepthStats:
+    sample = depth[::4, ::4]
+    valid = sample[sample > 0]
+    if not len(valid):
+        valid = depth[depth > 0]
+    if not len(valid):
+        raise Skip("no_depth", "the depth map has no valid reading")
+    low, p5, median, p95, high = (float(v) for v in np.percentile(valid, (0, 5, 50, 95, 100)))
+    share = float((depth > 0).mean())
+    return DepthStats(valid=share, min=low, p5=p5, median=median, p95=p95, max=high, noise=noise)
