@@ -123,6 +123,25 @@ def test_skipped_lines_say_who_where_and_what(bad_run: tuple[Path, int]) -> None
     assert [line["stage"] for line in lines[-4:]] == ["depth", "intrinsics", "objects", "lift"]
 
 
+def test_the_command_line_counts_what_was_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(number: int, line: Record) -> None:
+        if number < 2:
+            line["file_name"] = "none.png"
+        else:
+            nested(line, caption=["the sky", *CAPTIONS[1:]])
+
+    frames = tiny_frames.write_frames(tmp_path / "frames", 3, change)
+    assert main(["build", str(frames), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == [
+        "skipped   2 records (read: missing_file)",
+        "not asked 1 object (background)",
+        "scenes    1, objects 3",
+    ]
+
+
 def test_run_json_counts_the_reasons(bad_run: tuple[Path, int]) -> None:
     record = json.loads((bad_run[0] / "run.json").read_text())
     assert record["skipped"]["read"]["path_outside_folder"] == 3
@@ -136,7 +155,7 @@ def test_strict_fails_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     arguments = ["build", str(frames), "--out", str(tmp_path / "out"), "--strict", "--quiet"]
     assert main(arguments) == 1
     told = capsys.readouterr().err
-    assert told == f"calipers: 1 records were skipped; see {tmp_path}/out/skipped.jsonl\n"
+    assert told == f"calipers: 1 record was skipped; see {tmp_path}/out/skipped.jsonl\n"
     assert [scene.id for scene in read_scenes(tmp_path / "out")] == ["f0000"]
     assert (tmp_path / "out" / "report.html").exists()
 

@@ -120,11 +120,17 @@ def _summary(record: dict[str, Any], out: Path) -> None:
     counts = record["counts"]
     for stage, reasons in record["skipped"].items():
         for reason, number in reasons.items():
-            print(f"skipped   {number} ({stage}: {reason})")
+            print(f"skipped   {_count(number, 'record')} ({stage}: {reason})")
+    for reason, number in record["unreferenced"].items():
+        print(f"not asked {_count(number, 'object')} ({reason})")
     print(f"scenes    {counts.get('scenes', 0)}, objects {counts.get('objects', 0)}")
     if "questions" in counts:
         print(f"questions {counts['questions']}")
     print(f"report    {out / 'report.html'}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _run(

@@ -54,5 +54,6 @@ def _with_report(
     write_report(Path(out))
     left_out = sum(sum(reasons.values()) for reasons in record["skipped"].values())
     if options.get("strict") and left_out:
-        raise RunError(f"{left_out} records were skipped; see {Path(out) / 'skipped.jsonl'}")
+        records = "1 record was" if left_out == 1 else f"{left_out} records were"
+        raise RunError(f"{records} skipped; see {Path(out) / 'skipped.jsonl'}")
     return record
