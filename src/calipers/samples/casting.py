@@ -104,22 +104,3 @@ class Caster:
         bulge = (np.abs(offset[:, 2]) + radius) * radius**2 / (2 * nearest**2)
         slack = np.where(away < 1.6 * radius, 1e3, bulge + 0.02 * radius)
         self._model.geom_aabb[:, 3:] = self._aabb[:, 3:] + slack[:, None]
-
-    def gap(self, first: Sequence[int], second: Sequence[int]) -> float:
-        """Smallest distance between two groups of parts, metres; negative where they overlap."""
-        best = 100.0
-        for near, i, j in sorted(self._pairs(first, second)):
-            if near >= best:
-                break
-            found = self._mj.mj_geomDistance(self._model, self._data, i, j, best, None)
-            best = min(best, found)
-        return float(best)
-
-    def _pairs(self, first: Sequence[int], second: Sequence[int]) -> list[tuple[float, int, int]]:
-        """Every pair of parts with a lower bound of its distance, from bounding spheres."""
-        at = self._data.geom_xpos
-        apart = np.linalg.norm(at[list(first)][:, None] - at[list(second)][None], axis=2)
-        apart -= self.rounds[list(first)][:, None] + self.rounds[list(second)][None]
-        return [
-            (float(apart[a, b]), i, j) for a, i in enumerate(first) for b, j in enumerate(second)
-        ]

@@ -20,6 +20,7 @@ from calipers.io.masks import encode_mask
 from calipers.samples.casting import Caster, pixel_rays
 from calipers.samples.faults import Faults, apply_faults
 from calipers.samples.folder import write_frames
+from calipers.samples.gaps import group_gaps
 from calipers.samples.scenery import UP, Layout, Placed, SceneKind, View, draw_layout
 from calipers.samples.shading import shade
 from calipers.samples.solids import Part, bounds, surface
@@ -302,7 +303,7 @@ class _Shot:
             surfaces=surfaces,
             level_from_camera=level,
             objects=[self._object_truth(index, level) for index in self.seen],
-            gaps=self._gaps(),
+            gaps=group_gaps([self.layout.things[index].parts for index in self.seen]),
             ids=place[self.thing_ids].reshape(camera.height, camera.width),
             depth_m=self.depth.reshape(camera.height, camera.width).astype(np.float32),
         )
@@ -376,14 +377,6 @@ class _Shot:
         u = ends[:, 0] / ends[:, 2] * camera.fx + camera.cx
         v = ends[:, 1] / ends[:, 2] * camera.fy + camera.cy
         return _clipped(v), _clipped(u)
-
-    def _gaps(self) -> Doubles:
-        gaps = np.zeros((len(self.seen), len(self.seen)))
-        groups = [self._parts_of(thing) for thing in self.seen]
-        for i, first in enumerate(groups):
-            for j in range(i):
-                gaps[i, j] = gaps[j, i] = max(0.0, self.caster.gap(first, groups[j]))
-        return gaps
 
 
 def _clipped(values: Doubles) -> slice:
