@@ -47,7 +47,7 @@ def pixel_rays(camera: Camera) -> Doubles:
 
 
 class Caster:
-    """A compiled scene that answers rays and distances. Parts are named by their position."""
+    """A compiled scene that answers rays. Parts are named by their position."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._mj = _mujoco()
@@ -62,10 +62,6 @@ class Caster:
     def show_all(self) -> None:
         """Make every part visible to rays."""
         self._model.geom_group[:] = SHOWN
-
-    def hide(self, parts: Sequence[int]) -> None:
-        """Make ``parts`` invisible to rays."""
-        self._model.geom_group[list(parts)] = HIDDEN
 
     def show_only(self, parts: Sequence[int]) -> None:
         """Make all but ``parts`` invisible to rays."""

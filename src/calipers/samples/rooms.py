@@ -1,7 +1,7 @@
 """Simulated indoor and table-top frames with exact depth, masks, gravity and 3D truth.
 
-Scenes are made of primitive solids, so that boxes and gaps are known exactly; rays and distances
-come from MuJoCo (extra ``sim``), without OpenGL. A frame is a pure function of its seed.
+Scenes are made of primitive solids, so that boxes and gaps are known exactly; rays
+are cast by MuJoCo (extra ``sim``), without OpenGL. A frame is a pure function of its seed.
 """
 
 from __future__ import annotations

@@ -81,10 +81,6 @@ def _checker(p: Doubles, around: Doubles) -> Doubles:
     return np.asarray(1 - 0.45 * (flat.sum(axis=1) % 2))
 
 
-def _stripes(p: Doubles, around: Doubles) -> Doubles:
-    return np.asarray(1 - 0.4 * (np.floor(p[:, 2]) % 2))
-
-
 def _tiles(p: Doubles, around: Doubles) -> Doubles:
     joint = np.abs(p[:, :2] - np.round(p[:, :2])).min(axis=1) < 0.012
     return np.asarray(np.where(joint, 0.65, 1.0))
@@ -94,6 +90,5 @@ _PATTERNS: dict[Pattern, Callable[[Doubles, Doubles], Doubles]] = {
     "plain": _plain,
     "wood": _wood,
     "checker": _checker,
-    "stripes": _stripes,
     "tiles": _tiles,
 }

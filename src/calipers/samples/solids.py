@@ -15,7 +15,7 @@ import numpy as np
 from calipers.types import Doubles
 
 Shape = Literal["box", "sphere", "capsule", "cylinder", "ellipsoid"]
-Pattern = Literal["plain", "wood", "checker", "stripes", "tiles"]
+Pattern = Literal["plain", "wood", "checker", "tiles"]
 Rgb = tuple[float, float, float]
 
 

@@ -50,7 +50,6 @@ class Kind:
     make: Maker
     where: Where
     materials: dict[str, Rgb]
-    carries: bool = False
     lies: float = 0.0  # share that lies or leans instead of standing
 
 
@@ -110,10 +109,6 @@ def sofa(rng: Rng, paint: Paint) -> list[Part]:
 
 def armchair(rng: Rng, paint: Paint) -> list[Part]:
     """A sofa for one."""
-    return [p.moved(np.eye(3), np.zeros(3)) for p in _narrow_sofa(rng, paint)]
-
-
-def _narrow_sofa(rng: Rng, paint: Paint) -> list[Part]:
     wide, deep, seat = rng.uniform(0.5, 0.6), rng.uniform(0.65, 0.75), rng.uniform(0.38, 0.44)
     side = wide / 2 + 0.06
     return [
@@ -171,7 +166,7 @@ def plant(rng: Rng, paint: Paint) -> list[Part]:
 
 
 def _ring(radius: float, height: float, lean: float, wall: float, paint: Paint) -> list[Part]:
-    """A hollow vessel: twelve wall pieces around an octagon-like base, leaning outwards."""
+    """A hollow vessel: a round base and twelve wall pieces that lean outwards."""
     base = post(radius, wall, (0, 0, 0), paint)
     pieces = []
     for angle in np.arange(12) * np.pi / 6:
@@ -391,16 +386,16 @@ WOODEN = {**WOOD, "white": COLOURS["white"]}
 THINGS: tuple[Kind, ...] = (
     Kind("chair", chair, "floor", {**WOOD, **COLOURS}),
     Kind("stool", stool, "floor", {**WOOD, **METAL}),
-    Kind("table", table, "floor", WOODEN, carries=True),
-    Kind("coffee table", coffee_table, "floor", WOODEN, carries=True),
+    Kind("table", table, "floor", WOODEN),
+    Kind("coffee table", coffee_table, "floor", WOODEN),
     Kind("sofa", sofa, "floor", SOFT),
     Kind("armchair", armchair, "floor", SOFT),
-    Kind("cabinet", cabinet, "floor", WOODEN, carries=True),
+    Kind("cabinet", cabinet, "floor", WOODEN),
     Kind("shelf", shelf, "floor", WOODEN),
     Kind("floor lamp", floor_lamp, "floor", COLOURS),
     Kind("potted plant", plant, "floor", COLOURS),
     Kind("waste bin", bin_, "floor", {**METAL, **COLOURS}),
-    Kind("box", big_box, "floor", {**CARDBOARD, **COLOURS}, carries=True),
+    Kind("box", big_box, "floor", {**CARDBOARD, **COLOURS}),
     Kind("open box", open_box, "floor", CARDBOARD),
     Kind("exercise ball", exercise_ball, "floor", COLOURS),
     Kind("suitcase", suitcase, "floor", COLOURS),
@@ -409,12 +404,12 @@ THINGS: tuple[Kind, ...] = (
     Kind("mug", mug, "top", COLOURS, lies=0.1),
     Kind("bottle", bottle, "top", COLOURS, lies=0.2),
     Kind("bowl", bowl, "top", COLOURS),
-    Kind("book", book, "top", COLOURS, carries=True),
+    Kind("book", book, "top", COLOURS),
     Kind("laptop", laptop, "top", METAL),
     Kind("banana", banana, "top", YELLOW),
     Kind("ball", sphere, "top", COLOURS),
-    Kind("cube", cube, "top", COLOURS, carries=True),
-    Kind("box", small_box, "top", {**CARDBOARD, **COLOURS}, carries=True),
+    Kind("cube", cube, "top", COLOURS),
+    Kind("box", small_box, "top", {**CARDBOARD, **COLOURS}),
     Kind("can", can, "top", COLOURS, lies=0.2),
     Kind("vase", vase, "top", COLOURS),
     Kind("desk lamp", desk_lamp, "top", COLOURS),
