@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,24 @@ def test_a_scene_takes_along_what_its_frame_carried(tmp_path: Path) -> None:
     depths = [item.depth_mean for item in scene.objects]
     assert all(0.8 < depth < 2.6 for depth in depths if depth is not None)
     assert None not in depths
+
+
+def test_the_verbs_of_python(frames: Path, built: Path, tmp_path: Path) -> None:
+    record = calipers.build(frames, tmp_path / "out", limit=1, questions_per_scene=5)
+    assert record["counts"]["questions"] == 5
+    assert (tmp_path / "out" / "report.html").is_file()
+    scene = next(calipers.read_scenes(built))
+    asked = calipers.ask(scene, 20, 0)
+    written = rows(built, "qa").slice(0, 20).to_pylist()
+    assert [asdict(question) for question in asked] == written
+    a, b = (item.center_level for item in scene.objects[:2])
+    assert a is not None
+    assert b is not None
+    fact = calipers.measure(scene, "distance", 0, 1)
+    assert fact.value == pytest.approx(float(np.linalg.norm(a - b)), rel=1e-5)
+    assert calipers.scenes(frames, tmp_path / "scenes", limit=2)["counts"]["scenes"] == 2
+    with pytest.raises(AttributeError, match="no attribute 'streams'"):
+        _ = calipers.streams
+    with pytest.raises(TypeError, match="colour"):
+        calipers.build(frames, tmp_path / "typo", colour="red")
+    assert not (tmp_path / "typo").exists()
