@@ -35,7 +35,8 @@ def made_scene(number: int, objects: int = 8, gravity_known: bool = True) -> Sce
     gravity = np.array([0.0, np.cos(tilt), np.sin(tilt)])
     plane = np.array([*-gravity, 0.8])
     to_level = level_from_camera(gravity, plane)
-    boxes = [_made_object(rng, k, to_level, gravity_known) for k in range(objects)]
+    places = _free_places(rng, objects)
+    boxes = [_made_object(rng, k, *box, to_level, gravity_known) for k, box in enumerate(places)]
     return Scene(
         id=f"made/{number:06d}",
         image=f"made/{number:06d}.png",
@@ -58,11 +59,26 @@ def made_scene(number: int, objects: int = 8, gravity_known: bool = True) -> Sce
     )
 
 
+def _free_places(rng: np.random.Generator, objects: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Low corners and sizes of boxes on the table that do not run into each other."""
+    taken: list[tuple[np.ndarray, np.ndarray]] = []
+    spread = max(0.5, 0.2 * objects**0.5)
+    while len(taken) < objects:
+        size = rng.uniform(0.04, 0.25, 3)
+        low = np.array([rng.uniform(-spread, spread), rng.uniform(0.6, 0.6 + 2 * spread), 0.0])
+        if all(((low > at + s) | (low + size < at)).any() for at, s in taken):
+            taken.append((low, size))
+    return taken
+
+
 def _made_object(
-    rng: np.random.Generator, number: int, to_level: np.ndarray, level: bool
+    rng: np.random.Generator,
+    number: int,
+    low: np.ndarray,
+    size: np.ndarray,
+    to_level: np.ndarray,
+    level: bool,
 ) -> SceneObject:
-    size = rng.uniform(0.04, 0.3, 3)
-    low = np.array([rng.uniform(-0.5, 0.5), rng.uniform(0.6, 1.6), 0.0])
     points = rng.uniform(0.0, 1.0, (POINTS, 3))
     side = rng.integers(0, 3, POINTS)
     points[np.arange(POINTS), side] = np.array([0.0, 0.0, 1.0])[side]

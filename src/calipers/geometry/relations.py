@@ -82,7 +82,9 @@ def volume_spread(sizes: Doubles, side: Doubles) -> Doubles:
 
 def pair_margin(sigma: Doubles, first: Indices, second: Indices) -> Doubles:
     """Margin of a difference of two objects' values: sigma (..., N) → (..., M)."""
-    return MARGIN_SIGMAS * np.sqrt(sigma[..., first] ** 2 + sigma[..., second] ** 2)
+    variance = sigma * sigma
+    both = variance.take(first, axis=-1) + variance.take(second, axis=-1)
+    return np.asarray(MARGIN_SIGMAS * np.sqrt(both))
 
 
 def distance_margin(offsets: Doubles, side: Doubles, first: Indices, second: Indices) -> Doubles:
@@ -95,11 +97,11 @@ def distance_margin(offsets: Doubles, side: Doubles, first: Indices, second: Ind
     >>> round(float(distance_margin(np.array([[3.0, 4.0]]), side, *pair)[0]), 6)
     0.24
     """
-    square = offsets * offsets
-    total = square.sum(1, keepdims=True)
-    share = np.where(total > 0, square / np.where(total > 0, total, 1.0), 1.0 / offsets.shape[1])
-    variance = (side[first] ** 2 + side[second] ** 2) / 2.0
-    return np.asarray(MARGIN_SIGMAS * np.sqrt((share * variance).sum(1)))
+    variance = side * side
+    pairs = variance.take(first, axis=0) + variance.take(second, axis=0)
+    square = offsets * offsets + 1e-300
+    share = (square * pairs).sum(1) / square.sum(1)
+    return np.asarray(MARGIN_SIGMAS * np.sqrt(share / 2.0))
 
 
 class Cloud(NamedTuple):
@@ -110,57 +112,40 @@ class Cloud(NamedTuple):
     high: Floats
 
     @classmethod
-    def of(cls, points: Floats) -> Cloud:
-        """Take (N, 3) points."""
-        rows = np.array(points.T, dtype=np.float32, order="C")
-        return cls(rows, rows.min(1, keepdims=True), rows.max(1, keepdims=True))
+    def of(cls, points: Floats, axes: Doubles) -> Cloud:
+        """Take (N, 3) points along the rows of `axes` (3, 3): those that make their box small."""
+        turned = axes.astype(np.float32) @ np.asarray(points, np.float32).T
+        return cls(turned, turned.min(1, keepdims=True), turned.max(1, keepdims=True))
 
 
-def closest_points(first: Cloud, second: Cloud) -> tuple[float, Floats]:
-    """Return the distance of two clouds and the (2, 3) points that realise it, first to second.
+def closest_points(first: Cloud, second: Cloud) -> tuple[int, int]:
+    """Return which point of the first cloud and which of the second are closest to each other.
 
-    Exact. Points that cannot be closest are dropped first: the nearest neighbour of a good guess
-    bounds the answer, and a point farther than that from the other cloud's box is out. The rest is
-    ranked by |a|² − 2 a·b + |b|² in single precision, and those within its error in double.
+    Points that cannot be closest are dropped first: the distance of one good guess to its nearest
+    neighbour bounds the answer, and a point farther than that from the other cloud's box is out.
 
-    >>> a, b = Cloud.of(np.eye(3) * 2), Cloud.of(np.array([[5.0, 0, 0], [9, 9, 9]]))
-    >>> gap, ends = closest_points(a, b)
-    >>> gap, ends.tolist()
-    (3.0, [[2.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
+    >>> a = Cloud.of(np.array([[0.0, 0, 0], [2, 0, 0]]), np.eye(3))
+    >>> closest_points(a, Cloud.of(np.array([[5.0, 0, 0], [9, 9, 9]]), np.eye(3)))
+    (1, 0)
     """
     a, b = first.points, second.points
     to_b, to_a = _squares_to_box(a, second), _squares_to_box(b, first)
-    start = int(to_b.argmin())
-    there = int(_squares(b - a[:, start : start + 1]).argmin())
-    bound = float(_squares(a - b[:, there : there + 1]).min()) * (1.0 + 1e-5)
+    guess = int(to_b.argmin())
+    bound = float(_squares(b - a[:, guess : guess + 1]).min()) * (1.0 + 1e-5)
     near_a, near_b = np.flatnonzero(to_b <= bound), np.flatnonzero(to_a <= bound)
+    step = 1 + _BLOCK // len(near_b)
     best = (np.inf, 0, 0)
-    for low in range(0, len(near_a), _BLOCK):
-        rows = near_a[low : low + _BLOCK]
-        square, i, j = _closest_of_all(a.take(rows, axis=1), b.take(near_b, axis=1))
-        if square < best[0]:
-            best = (square, int(rows[i]), int(near_b[j]))
-    return best[0] ** 0.5, np.stack((a[:, best[1]], b[:, best[2]]))
+    for low in range(0, len(near_a), step):
+        block = near_a[low : low + step]
+        offset = a.take(block, axis=1)[:, :, None] - b.take(near_b, axis=1)[:, None, :]
+        square = np.einsum("kij,kij->ij", offset, offset)
+        i, j = divmod(int(square.argmin()), len(near_b))
+        best = min(best, (float(square[i, j]), int(block[i]), int(near_b[j])))
+    return best[1:]
 
 
-_BLOCK = 128
-"""Points of A compared at once; few enough that no thread pool is woken for the product."""
-
-
-def _closest_of_all(a: Floats, b: Floats) -> tuple[float, int, int]:
-    """Squared distance and positions of the closest of (3, N) and (3, M) points, exact."""
-    origin = b[:, :1]
-    from_a, from_b = a - origin, b - origin
-    size_a, size_b = _squares(from_a), _squares(from_b)
-    square = (from_a.T * np.float32(-2.0)) @ from_b
-    square += size_a[:, None]
-    square += size_b
-    error = 4e-6 * float(size_a.max() + size_b.max())
-    close = np.flatnonzero(square <= square.min() + error)
-    i, j = np.divmod(close, b.shape[1])
-    exact = _squares(a.take(i, axis=1).astype(np.float64) - b.take(j, axis=1))
-    first = int(exact.argmin())
-    return float(exact[first]), int(i[first]), int(j[first])
+_BLOCK = 100_000
+"""Pairs of points compared at once."""
 
 
 def _squares(vectors: NDArray[Any]) -> NDArray[Any]:

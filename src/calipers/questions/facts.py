@@ -77,7 +77,7 @@ class Survey:
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
-        self._clouds: dict[int, Cloud] = {}
+        self._clouds: dict[int, tuple[Floats, Cloud]] = {}
         self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
     def _take_boxes(self) -> None:
@@ -100,36 +100,34 @@ class Survey:
 
     def _fill_pairs(self, a: Indices, b: Indices) -> None:
         """Rows left … horizontal_distance of the first P cases."""
-        center, size, side = self.center, self.size, self.spread.side
-        bottom = center[:, 2] - size[:, 2] / 2
-        volume = size.prod(1)
-        ranked = np.stack((-center[:, 0], bottom, center[:, 1], size[:, 2], size[:, 0], volume))
-        sigma = np.stack(
+        x, y, z = self.center.T
+        width, _, height = self.size.T
+        side_x, side_y, side_z = self.spread.side.T
+        ranked = np.array((-x, z - height / 2, y, height, width, self.size.prod(1)))
+        root = 2**0.5
+        sigma = np.array(
             (
-                side[:, 0] / 2**0.5,
-                side[:, 2],
-                side[:, 1] / 2**0.5,
-                side[:, 2] * 2**0.5,
-                side[:, 0] * 2**0.5,
-                relations.volume_spread(size, side),
+                side_x / root,
+                side_z,
+                side_y / root,
+                side_z * root,
+                side_x * root,
+                relations.volume_spread(self.size, self.spread.side),
                 self.spread.point,
+                side_z / root,
             )
         )
-        count = self.pair_count
-        self.value[:6, :count] = ranked[:, a] - ranked[:, b]
+        value, margin = self.value[:, : self.pair_count], self.margin[:, : self.pair_count]
+        value[:6] = ranked.take(a, axis=1) - ranked.take(b, axis=1)
+        offset = self.center.take(b, axis=0) - self.center.take(a, axis=0)
+        dx, dy, dz = offset.T
+        flat = dx * dx + dy * dy
+        value[6], value[7], value[8] = np.sqrt(flat + dz * dz), 0.0, np.abs(dz)
+        value[9] = np.sqrt(flat)
         margins = relations.pair_margin(sigma, a, b)
-        self.margin[:6, :count] = margins[:6]
-        offset = center[b] - center[a]
-        square = offset * offset
-        flat = square[:, 0] + square[:, 1]
-        self.value[6, :count] = np.sqrt(flat + square[:, 2])
-        self.value[7, :count] = 0.0
-        self.value[8, :count] = np.abs(offset[:, 2])
-        self.value[9, :count] = np.sqrt(flat)
-        self.margin[6, :count] = relations.distance_margin(offset, side, a, b)
-        self.margin[7, :count] = margins[6]
-        self.margin[8, :count] = relations.distance_margin(offset[:, 2:], side[:, 2:], a, b)
-        self.margin[9, :count] = relations.distance_margin(offset[:, :2], side[:, :2], a, b)
+        margin[:6], margin[7], margin[8] = margins[:6], margins[6], margins[7]
+        margin[6] = relations.distance_margin(offset, self.spread.side, a, b)
+        margin[9] = relations.distance_margin(offset[:, :2], self.spread.side[:, :2], a, b)
 
     def _fill_alone(self) -> None:
         """Rows height, width and elevation of the last N cases."""
@@ -168,16 +166,24 @@ class Survey:
         """
         key = (a, b) if a < b else (b, a)
         if key not in self._contacts:
-            distance, ends = relations.closest_points(self._cloud(key[0]), self._cloud(key[1]))
-            point = self.spread.point[list(key)]
-            touch = relations.MARGIN_SIGMAS * float(np.sqrt(point[0] ** 2 + point[1] ** 2))
-            self._contacts[key] = (0.0 if distance <= touch else distance), ends
+            self._contacts[key] = self._contact(*key)
         distance, ends = self._contacts[key]
         return distance, ends if a < b else ends[::-1]
 
-    def _cloud(self, k: int) -> Cloud:
+    def _contact(self, a: int, b: int) -> tuple[float, Floats]:
+        (points_a, cloud_a), (points_b, cloud_b) = self._cloud(a), self._cloud(b)
+        i, j = relations.closest_points(cloud_a, cloud_b)
+        ends = np.array((points_a[i], points_b[j]))
+        (ax, ay, az), (bx, by, bz) = ends.tolist()
+        distance = ((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2) ** 0.5
+        sigma_a, sigma_b = self.spread.point[[a, b]].tolist()
+        touch = relations.MARGIN_SIGMAS * (sigma_a**2 + sigma_b**2) ** 0.5
+        return (0.0 if distance <= touch else distance), ends
+
+    def _cloud(self, k: int) -> tuple[Floats, Cloud]:
         if k not in self._clouds:
-            self._clouds[k] = Cloud.of(self.scene.objects[self.objects[k]].points())
+            points = self.scene.objects[self.objects[k]].points()
+            self._clouds[k] = points, Cloud.of(points, self.frame_from_camera[:3, :3])
         return self._clouds[k]
 
 

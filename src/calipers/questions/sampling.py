@@ -99,7 +99,7 @@ def allot(
     >>> allot(np.array([0.4, 0.1, 0.5]), np.array([100, 100, 3]), 10, [0.5] * 4, 2).tolist()
     [6, 1, 3]
     """
-    half = int(count * shares[:split].sum() + uniforms[0])
+    half = min(count, int(count * shares[:split].sum() + uniforms[0]))
     low, high = slice(0, split), slice(split, None)
     wanted = np.zeros(len(shares), np.intp)
     wanted[low] = _deal(shares[low], room[low], half, uniforms[1])
