@@ -132,7 +132,7 @@ def closest_points(first: Cloud, second: Cloud) -> tuple[int, int]:
     to_b, to_a = _squares_to_box(a, second), _squares_to_box(b, first)
     guess = int(to_b.argmin())
     bound = float(_squares(b - a[:, guess : guess + 1]).min()) * (1.0 + 1e-5)
-    near_a, near_b = np.flatnonzero(to_b <= bound), np.flatnonzero(to_a <= bound)
+    near_a, near_b = (to_b <= bound).nonzero()[0], (to_a <= bound).nonzero()[0]
     step = 1 + _BLOCK // len(near_b)
     best = (np.inf, 0, 0)
     for low in range(0, len(near_a), step):
@@ -150,8 +150,7 @@ _BLOCK = 100_000
 
 def _squares(vectors: NDArray[Any]) -> NDArray[Any]:
     """Squared lengths (N,) of vectors (3, N)."""
-    x, y, z = vectors
-    return np.asarray(x * x + y * y + z * z)
+    return np.asarray(np.einsum("kn,kn->n", vectors, vectors))
 
 
 def _squares_to_box(points: Floats, cloud: Cloud) -> Floats:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,9 @@ def pick(
     asked = np.flatnonzero(shares > 0)
     value, margin, allowed = value[asked], margin[asked], allowed[asked]
     cases = allowed.sum(1)
-    wanted = allot(shares[asked], cases * templates[asked], count, rng.random(4), _split(asked))
+    wanted = allot(
+        shares[asked], cases * templates[asked], count, rng.random(4).tolist(), _split(asked)
+    )
     row = np.repeat(np.arange(len(asked)), wanted)
     turn = np.arange(len(row)) - np.repeat(wanted.cumsum() - wanted, wanted)
     keys = rng.random(allowed.shape)
@@ -88,7 +91,7 @@ def allot(
     shares: Doubles,
     room: NDArray[np.intp],
     count: int,
-    uniforms: Sequence[float] | Doubles,
+    uniforms: Sequence[float],
     split: int,
 ) -> NDArray[np.intp]:
     """Deal `count` questions to types by their shares, at most `room` to each.
@@ -99,25 +102,30 @@ def allot(
     >>> allot(np.array([0.4, 0.1, 0.5]), np.array([100, 100, 3]), 10, [0.5] * 4, 2).tolist()
     [6, 1, 3]
     """
-    half = min(count, int(count * shares[:split].sum() + uniforms[0]))
-    low, high = slice(0, split), slice(split, None)
-    wanted = np.zeros(len(shares), np.intp)
-    wanted[low] = _deal(shares[low], room[low], half, uniforms[1])
-    wanted[high] = _deal(shares[high], room[high], count - int(wanted.sum()), uniforms[2])
-    rest = count - int(wanted.sum())
-    wanted[low] += _deal(shares[low], room[low] - wanted[low], rest, uniforms[3])
-    return wanted
+    chances, places = shares.tolist(), room.tolist()
+    half = min(count, int(count * sum(chances[:split]) + uniforms[0]))
+    low = _deal(chances[:split], places[:split], half, uniforms[1])
+    high = _deal(chances[split:], places[split:], count - sum(low), uniforms[2])
+    left = [place - dealt for place, dealt in zip(places, low)]
+    more = _deal(chances[:split], left, count - sum(low) - sum(high), uniforms[3])
+    return np.array([a + b for a, b in zip(low, more)] + high, dtype=np.intp)
 
 
-def _deal(shares: Doubles, room: NDArray[np.intp], count: int, uniform: float) -> NDArray[np.intp]:
-    """Systematic sampling, repeated for what did not fit until every room is full."""
-    dealt = np.zeros(len(shares), np.intp)
+def _deal(shares: list[float], room: list[int], count: int, uniform: float) -> list[int]:
+    """Systematic sampling, repeated for what did not fit until every room is full.
+
+    Plain lists: the loop is over a few types and faster than arrays of their size.
+    """
+    dealt = [0] * len(shares)
     while count > 0:
-        reach = (shares * (dealt < room)).cumsum()
-        if not reach.size or reach[-1] <= 0:
+        reach = list(accumulate(s if d < r else 0.0 for s, d, r in zip(shares, dealt, room)))
+        if not reach or reach[-1] <= 0:
             break
-        marks = np.minimum(np.floor(reach / reach[-1] * count + uniform), count)
-        before = int(dealt.sum())
-        dealt = np.minimum(dealt + np.diff(marks, prepend=0.0).astype(np.intp), room)
-        count -= int(dealt.sum()) - before
+        mark = refused = 0
+        for k, upto in enumerate(reach):
+            last, mark = mark, min(count, int(upto / reach[-1] * count + uniform))
+            taken = min(mark - last, room[k] - dealt[k])
+            dealt[k] += taken
+            refused += mark - last - taken
+        count = refused
     return dealt
