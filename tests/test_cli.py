@@ -188,7 +188,7 @@ def read_terminal(leader: int) -> bytes:
 
 
 def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
-    frames = write_frames(tmp_path / "frames", 300)
+    frames = write_frames(tmp_path / "frames", 160)
     out = tmp_path / "out"
     command = calipers("build", frames, "--out", out, "--workers", 2, "--quiet")
     process = subprocess.Popen(
@@ -204,7 +204,7 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     assert told == "calipers: interrupted; the same command goes on where it stopped\n"
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stderr) == (0, "")
-    assert len(list(read_scenes(out))) == 300
+    assert len(list(read_scenes(out))) == 160
 
 
 def test_view_serves_the_report_until_interrupted(frames: Path, tmp_path: Path) -> None:

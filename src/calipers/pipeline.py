@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from importlib.metadata import version
+from itertools import chain, islice
 from os import _exit
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -329,8 +330,10 @@ def _run(
             elif isinstance(shard, Shard):
                 done += shard.count
 
-    jobs = unfinished()
-    alone = options.workers == 1
+    jobs: Iterator[tuple[int, Any]] = unfinished()
+    first = list(islice(jobs, 2))
+    jobs = chain(first, jobs)
+    alone = options.workers == 1 or len(first) < 2  # starting workers would take longer
     finished = (work(*job) for job in jobs) if alone else _in_pool(work, jobs, options.workers)
     for records in finished:
         done += records
