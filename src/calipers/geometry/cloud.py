@@ -73,6 +73,7 @@ def clean(inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: 
             bleed inside the band.
         noise: standard deviation of the inverse depth.
     """
+    given = inverse
     valid = inverse > 0
     core = _core(mask)
     seen = core & valid
@@ -89,7 +90,7 @@ def clean(inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: 
     alpha = np.where(clear, (inverse - ground) / np.where(clear, contrast, 1), mask)
     alpha = np.clip(alpha, 0, 1).astype(np.float32)
     usable = valid & reach
-    vote = _mean(alpha, usable, 3)[0] if noise > _CLEAN_NOISE else alpha
+    vote = _mean(alpha, usable, 3)[0] if noise > _CLEAN_NOISE else alpha + 0.25
     flat = bool(on_surface[seen].mean() > 0.5) if seen.any() else True
     band = usable & ~core
     pixels = seen | (band & (vote > 0.5))
@@ -100,7 +101,9 @@ def clean(inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: 
     if noise > _CLEAN_NOISE:
         inverse, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
     edge = pixels & ~erode(pixels, 1)
-    hidden = edge & clear & (contrast < 0)
+    outside = np.where(pixels | mask, 0, given)
+    nearest = ndimage.maximum_filter(outside, 2 * BAND_PX + 1, mode="constant")
+    hidden = edge & (nearest > 1.03 * inverse + 4 * noise)
     return Clean(pixels, inverse.astype(np.float32), float(hidden.sum() / max(1, edge.sum())))
 
 

@@ -63,6 +63,10 @@ class Patch:
     y: Floats
     z: Floats
 
+    def points(self, where: Bools) -> Floats:
+        """(N, 3) points of the pixels `where`, camera frame."""
+        return np.stack((self.x[where], self.y[where], self.z[where]), axis=1)
+
     def along(self, axis: Doubles) -> Floats:
         """Coordinate of each pixel along a unit axis of the camera frame, (h, w)."""
         a, b, c = axis.astype(np.float32)
@@ -149,7 +153,8 @@ def _lift_object(view: View, given: FrameObject, mask: Bools | None) -> SceneObj
     patch = _patch(view, mask)
     inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
     others = view.covered[patch.window] > patch.mask
-    surface = _surfaces(view, patch)
+    base = _base(view, patch)
+    surface = _surfaces(view, patch, base)
     cleaned = cloud.clean(inverse, patch.mask, others, surface, view.noise)
     kept = cleaned.pixels
     if np.count_nonzero(kept) < LEAST_PIXELS:
@@ -157,18 +162,22 @@ def _lift_object(view: View, given: FrameObject, mask: Bools | None) -> SceneObj
         return made
     z = np.divide(1, cleaned.inverse_depth, out=np.zeros_like(patch.z), where=kept)
     patch = _at(view, patch.window, patch.mask, z)
-    _fill(made, view, patch, cleaned)
+    _fill(made, view, patch, cleaned, base)
     return made
 
 
-def _fill(made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean) -> None:
+def _fill(
+    made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean, base: float | None
+) -> None:
     """Set everything that is measured on the cleaned pixels."""
     kept = cleaned.pixels
-    points = np.stack((patch.x[kept], patch.y[kept], patch.z[kept]), axis=1)
-    low, high = box.extents(points, np.eye(3), view.camera)
+    points = patch.points(kept)
+    rim = kept & ~cloud.erode(kept, 1)
+    outline, inside = patch.points(rim), patch.points(kept & ~rim)
+    low, high = box.extents(outline, inside, np.eye(3), view.camera)
     made.center_camera, made.size_camera = _center_size(low, high)
     if view.level_from_camera is not None:
-        low, high = _level_box(view, patch, points, cleaned)
+        low, high = _level_box(view, patch, (outline, inside), cleaned, base)
         made.center_level, made.size_level = _center_size(low, high)
     made.pixels = len(points)
     made.touches_border = _touches_border(view, patch)
@@ -180,15 +189,21 @@ def _fill(made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean) -> 
 
 
 def _level_box(
-    view: View, patch: Patch, points: Floats, cleaned: cloud.Clean
+    view: View,
+    patch: Patch,
+    points: tuple[Floats, Floats],
+    cleaned: cloud.Clean,
+    base: float | None,
 ) -> tuple[Doubles, Doubles]:
     transform = view.level_from_camera
     assert transform is not None
     axes = transform[:3, :3]
-    low, high = box.extents(points, axes, view.camera)
+    low, high = box.extents(*points, axes, view.camera)
+    if base is not None and low[2] - base < max(0.5 * (high[2] - low[2]), 0.02):
+        low[2] = base
     if cleaned.hidden_share < 0.15:
-        depth = float(np.median(points[:, 2]))
-        far = box.far_side(patch.along(axes[1]), cleaned.pixels, view.camera.fx, depth)
+        footprint = float(np.median(patch.z[cleaned.pixels])) / view.camera.fx
+        far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
         high[1] = max(high[1], far)
     return low + transform[:3, 3], high + transform[:3, 3]
 
@@ -232,38 +247,51 @@ def _at(view: View, window: tuple[slice, slice], mask: Bools, z: Floats) -> Patc
     return Patch(window, mask, view.ray_x[window[1]] * z, view.ray_y[window[0], None] * z, z)
 
 
-def _surfaces(view: View, patch: Patch) -> Bools:
+def _surfaces(view: View, patch: Patch, base: float | None) -> Bools:
     """Pixels of a crop on a large plane, or on the level surface that the object stands on."""
-    z = patch.z
-    tolerance = 0.002 + 0.003 * z + np.float32(4 * view.noise) * z * z
-    on = np.zeros(z.shape, bool)
+    tolerance = _tolerance(view, patch.z)
+    on = np.zeros(patch.z.shape, bool)
     for plane in view.planes:
         on |= np.abs(patch.along(plane.normal) + np.float32(plane.offset)) < tolerance
-    if view.level is not None:
-        height = patch.along(-view.level.gravity)
-        base = _base(height, patch, tolerance)
-        if base is not None:
-            on |= np.abs(height - base) < tolerance
-    return on & (z > 0)
+    if base is not None and view.level is not None:
+        on |= np.abs(patch.along(-view.level.gravity) - np.float32(base)) < tolerance
+    return on & (patch.z > 0)
 
 
-def _base(height: Floats, patch: Patch, tolerance: Floats) -> float | None:
-    """Height of the level surface seen around the lower end of an object; None if there is none."""
-    mask, valid = patch.mask, patch.z > 0
-    ring = cloud.dilate(mask, 6) & ~cloud.dilate(mask, 2) & valid
-    inside = height[mask & valid]
-    if not ring.any() or not len(inside):
+def _tolerance(view: View, z: Floats) -> Floats:
+    return np.asarray(0.002 + 0.003 * z + np.float32(4 * view.noise) * z * z)
+
+
+def _base(view: View, patch: Patch) -> float | None:
+    """Height (against gravity, from the camera) of the level surface around an object's lower end.
+
+    Level surfaces are told from upright ones by the height of pixels two rows apart, which differs
+    by two footprints on a wall. None when no such surface is seen below the object's middle.
+    """
+    if view.level is None:
         return None
-    here = height[ring]
-    near = here[np.abs(here - np.percentile(inside, 3)) < 0.04]
-    if len(near) <= 0.08 * len(here):
+    height, valid = patch.along(-view.level.gravity), patch.z > 0
+    inside = height[patch.mask & valid]
+    if len(inside) < LEAST_PIXELS:
         return None
-    t = float(np.median(tolerance[ring]))
-    base = float(np.median(near))
-    close = near[np.abs(near - base) < 2 * t]
-    if len(close):
-        base = float(np.median(close))
-    return base if (np.abs(near - base) < t).sum() > 0.08 * len(here) else None
+    ring = cloud.dilate(patch.mask, 7) & ~cloud.dilate(patch.mask, 2)
+    ring[:2], ring[-2:] = False, False
+    rows, columns = np.nonzero(ring & valid)
+    ends = valid[rows - 2, columns] & valid[rows + 2, columns]
+    rows, columns = rows[ends], columns[ends]
+    rise = np.abs(height[rows - 2, columns] - height[rows + 2, columns])
+    z = patch.z[rows, columns]
+    low, high = np.percentile(inside, (2, 98))
+    at = height[rows, columns]
+    level = (rise < 1.6 * z / view.camera.fy) & (at < (low + high) / 2) & (at > low - (high - low) - 0.03)
+    at = at[level]
+    if len(at) < max(20, 0.03 * len(rows)):
+        return None
+    bin_m = float(np.median(_tolerance(view, z[level])))
+    counts, edges = np.histogram(at, np.arange(at.min(), at.max() + 2 * bin_m, bin_m))
+    best = int(counts.argmax())
+    close = at[np.abs(at - (edges[best] + edges[best + 1]) / 2) < bin_m]
+    return float(np.median(close)) if len(close) >= 15 else None
 
 
 def _stats(depth: Floats, noise: float) -> DepthStats:
