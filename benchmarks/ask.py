@@ -124,9 +124,9 @@ def main() -> None:
         found, asked, size = rates(made, count)
         frame = "level" if gravity_known else "camera"
         print(
-            f"ask, {frame} frame: {statistics.median(found):,.0f} questions/s to Parquet (median of "
-            f"{len(found)} parts, best {max(found):,.0f}); {asked} questions of {scenes} scenes of "
-            f"{objects} objects, {size / max(asked, 1):.0f} bytes each"
+            f"ask, {frame} frame: {statistics.median(found):,.0f} questions/s to Parquet (median "
+            f"of {len(found)} parts, best {max(found):,.0f}); {asked} questions of {scenes} "
+            f"scenes of {objects} objects, {size / max(asked, 1):.0f} bytes each"
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from calipers.geometry import relations
-from calipers.geometry.relations import CAMERA_AXES, Cloud, closest_points, spread
+from calipers.geometry.relations import CAMERA_AXES, Clouds, closest_points, spread
 
 ONE, TWO = np.array([0]), np.array([1])
 
@@ -62,7 +62,20 @@ def test_distance_margin_without_a_direction_takes_the_mean_of_the_axes():
 
 
 def closest(a, b, axes=CAMERA_AXES):
-    return closest_points(Cloud.of(a, axes), Cloud.of(b, axes))
+    """Positions of the closest points of two clouds."""
+    i, j = closest_points(Clouds.of([a, b], axes), np.array([[0, 1]]))[0]
+    return int(i) % len(a), int(j) % len(b)
+
+
+def test_many_pairs_at_once_are_each_as_if_alone():
+    rng = np.random.default_rng(1)
+    clouds = [rng.normal((k, 0, 3), 1, (n, 3)) for k, n in enumerate((5, 70, 512, 300, 1) * 2)]
+    pairs = np.array([(a, b) for a in range(10) for b in range(10) if a != b])
+    found = closest_points(Clouds.of(clouds, np.eye(3)), pairs)
+    assert len(found) == 90
+    for (a, b), (i, j) in zip(pairs, found):
+        alone = closest(clouds[a], clouds[b], np.eye(3))
+        assert alone == (i % len(clouds[a]), j % len(clouds[b]))
 
 
 def test_closest_points_of_two_squares():

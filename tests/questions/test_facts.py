@@ -291,3 +291,15 @@ def test_measuring_one_pair_is_measuring_all():
             if kind.arity == 2 and kind.shape == "measure" and kind.id != "gap":
                 fact = measure(scene, kind.id, a, b)
                 assert (fact.value, fact.margin) == (values[row, case], margins[row, case])
+
+
+def test_an_object_without_a_place_in_3d_is_not_measured():
+    scene = scene_of(TABLE)
+    lamp = scene.objects[LAMP]
+    lamp.center_camera = lamp.cloud = None
+    with pytest.raises(Skip, match="object 1 of scene hand has no place in 3D"):
+        measure(scene, "gap", BOX, LAMP)
+    scene.objects[SCISSORS].center_level = None
+    with pytest.raises(Skip, match="object 2 of scene hand has no place in 3D"):
+        measure(scene, "gap", BOX, SCISSORS)
+    assert survey(scene).objects == [BOX]

@@ -24,12 +24,13 @@ A *margin* is ``MARGIN_SIGMAS`` times that. At Z = 2 m, f = 570 px and exact dep
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calipers.types import Doubles, Floats
+from calipers.types import Bools, Doubles, Floats
 
 EDGE_PX = 12**-0.5
 """Where a side of a box falls inside its pixel is unknown: uniform over one pixel."""
@@ -104,55 +105,73 @@ def distance_margin(offsets: Doubles, side: Doubles, first: Indices, second: Ind
     return np.asarray(MARGIN_SIGMAS * np.sqrt(share / 2.0))
 
 
-class Cloud(NamedTuple):
-    """Points ready to be compared: `points` (3, N) float32 and the corners of their box (3, 1)."""
+class Clouds(NamedTuple):
+    """N clouds ready to be compared, float32: `points` (N, 3, K), and the corners of their boxes.
+
+    A cloud of fewer than K points repeats from its first: point k is its point k modulo its length.
+    """
 
     points: Floats
     low: Floats
     high: Floats
 
     @classmethod
-    def of(cls, points: Floats, axes: Doubles) -> Cloud:
-        """Take (N, 3) points along the rows of `axes` (3, 3): those that make their box small."""
-        turned = axes.astype(np.float32) @ np.asarray(points, np.float32).T
-        return cls(turned, turned.min(1, keepdims=True), turned.max(1, keepdims=True))
+    def of(cls, clouds: Sequence[Floats], axes: Doubles) -> Clouds:
+        """Take clouds (K, 3) along the rows of `axes` (3, 3): those that make their boxes small."""
+        most = max(map(len, clouds))
+        even = [c if len(c) == most else c[np.arange(most) % len(c)] for c in clouds]
+        rows = np.array(even, np.float32).transpose(0, 2, 1)
+        points = np.ascontiguousarray(axes.astype(np.float32) @ rows)
+        return cls(points, points.min(2, keepdims=True), points.max(2, keepdims=True))
 
 
-def closest_points(first: Cloud, second: Cloud) -> tuple[int, int]:
-    """Return which point of the first cloud and which of the second are closest to each other.
+def closest_points(clouds: Clouds, pairs: Indices) -> Indices:
+    """Return (P, 2): which points of the two clouds of each of the `pairs` (P, 2) are closest.
 
     Points that cannot be closest are dropped first: the distance of one good guess to its nearest
     neighbour bounds the answer, and a point farther than that from the other cloud's box is out.
 
-    >>> a = Cloud.of(np.array([[0.0, 0, 0], [2, 0, 0]]), np.eye(3))
-    >>> closest_points(a, Cloud.of(np.array([[5.0, 0, 0], [9, 9, 9]]), np.eye(3)))
-    (1, 0)
+    >>> two = Clouds.of([np.array([[0.0, 0, 0], [2, 0, 0]]), np.array([[5.0, 0, 0]])], np.eye(3))
+    >>> closest_points(two, np.array([[0, 1], [1, 0]])).tolist()
+    [[1, 0], [0, 1]]
     """
-    a, b = first.points, second.points
-    to_b, to_a = _squares_to_box(a, second), _squares_to_box(b, first)
-    guess = int(to_b.argmin())
-    bound = float(_squares(b - a[:, guess : guess + 1]).min()) * (1.0 + 1e-5)
-    near_a, near_b = (to_b <= bound).nonzero()[0], (to_a <= bound).nonzero()[0]
+    batches = [pairs[k : k + _BATCH] for k in range(0, len(pairs), _BATCH)]
+    found = [ends for batch in batches for ends in _closest_of_batch(clouds, batch)]
+    return np.array(found, dtype=np.intp).reshape(-1, 2)
+
+
+def _closest_of_batch(clouds: Clouds, pairs: Indices) -> list[tuple[int, int]]:
+    points, others = clouds.points[pairs], pairs[:, ::-1]
+    inside = np.minimum(np.maximum(points, clouds.low[others]), clouds.high[others])
+    to_box = _squares(points - inside)
+    guess = to_box[:, 0].argmin(1)
+    start = points[np.arange(len(pairs)), 0, :, guess]
+    bound = _squares(points[:, 1] - start[:, :, None]).min(1) * np.float32(1.0 + 1e-5)
+    near = to_box <= bound[:, None, None]
+    return [_closest_of_pair(*both, *keep) for both, keep in zip(points, near)]
+
+
+def _closest_of_pair(a: Floats, b: Floats, keep_a: Bools, keep_b: Bools) -> tuple[int, int]:
+    """Positions of the closest among the points to keep of (3, K) and (3, K)."""
+    near_a, near_b = keep_a.nonzero()[0], keep_b.nonzero()[0]
+    few = b.take(near_b, axis=1)[:, None, :]
     step = 1 + _BLOCK // len(near_b)
     best = (np.inf, 0, 0)
     for low in range(0, len(near_a), step):
         block = near_a[low : low + step]
-        offset = a.take(block, axis=1)[:, :, None] - b.take(near_b, axis=1)[:, None, :]
+        offset = a.take(block, axis=1)[:, :, None] - few
         square = np.einsum("kij,kij->ij", offset, offset)
         i, j = divmod(int(square.argmin()), len(near_b))
         best = min(best, (float(square[i, j]), int(block[i]), int(near_b[j])))
     return best[1:]
 
 
+_BATCH = 32
+"""Pairs of clouds pruned at once."""
 _BLOCK = 100_000
 """Pairs of points compared at once."""
 
 
-def _squares(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Squared lengths (N,) of vectors (3, N)."""
-    return np.asarray(np.einsum("kn,kn->n", vectors, vectors))
-
-
-def _squares_to_box(points: Floats, cloud: Cloud) -> Floats:
-    """Squared distances (N,) of points (3, N) to the axis-aligned box around a cloud."""
-    return _squares(points - np.minimum(np.maximum(points, cloud.low), cloud.high))
+def _squares(vectors: Floats) -> Floats:
+    """Squared lengths of vectors along the axis before the last: (…, 3, K) → (…, K)."""
+    return np.asarray(np.einsum("...ck,...ck->...k", vectors, vectors))

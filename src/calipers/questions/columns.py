@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,13 +68,23 @@ def ask_columns(
         raise UsageError(
             f"wanted a count of 0 or more and concise in [0, 1], got {count}, {concise}"
         )
-    shares = weights(scene.gravity is not None, types, mix)
+    named = None if types is None else tuple(types)
+    given = tuple(mix.items()) if isinstance(mix, Mapping) else mix
+    shares = _shares(scene.gravity is not None, named, given)
     rng, view, pages = generator(seed, scene.id), survey(scene), book()
     picks = pick(view, shares, pages.counts, count, rng)
     value, outcome = _resolve(view, picks)
     cases = _cases(view, picks)
     text = _write(picks, cases, value, outcome, rng.random((5, len(cases))), concise)
     return _assemble(scene, seed, picks, cases, value, outcome, text)
+
+
+@lru_cache(maxsize=64)
+def _shares(
+    level: bool, types: tuple[str, ...] | None, mix: float | tuple[tuple[str, float], ...] | None
+) -> Doubles:
+    """The shares of types, remembered from scene to scene."""
+    return weights(level, types, dict(mix) if isinstance(mix, tuple) else mix)
 
 
 class _Case(NamedTuple):
@@ -105,9 +116,10 @@ def _cases(view: Survey, picks: Picks) -> list[_Case]:
 def _resolve(view: Survey, picks: Picks) -> tuple[Doubles, Positions]:
     """Exact values with the gaps filled in, and the position in `writing.outcomes` that holds."""
     value = picks.value.copy()
-    for k in np.flatnonzero(picks.type == _GAP):
-        case = picks.case[k]
-        value[k] = view.gap(int(view.first[case]), int(view.second[case]))[0]
+    gaps = np.flatnonzero(picks.type == _GAP)
+    pairs = list(zip(*(rows[picks.case[gaps]].tolist() for rows in (view.first, view.second))))
+    view.find_gaps(pairs)
+    value[gaps] = [view.gap(a, b)[0] for a, b in pairs]
     states = (value > picks.margin).astype(np.intp) - (value < -picks.margin)
     return value, np.where(picks.type < QUALITATIVE, states, _HAS_ZERO[picks.type] & (value == 0))
 
@@ -126,21 +138,15 @@ def _write(
     group = (picks.type, outcome, (uniforms[0] >= concise).astype(np.intp))
     variant = (uniforms[1] * pages.answer_counts[group]).astype(np.intp)
     answer = (pages.answer_first[group] + variant).tolist()
-    turned = _IS_CHOICE[picks.type] & (outcome < 0)
-    rows = zip(
-        answer, cases, (picks.type < QUALITATIVE).tolist(), turned.tolist(), value.tolist(),
-        zip(*uniforms[2:].tolist()),
-    )  # fmt: skip
-    written = []
-    for at, case, compared, turn, metres, say in rows:
-        if compared:
-            slots = case.turned if turn else case.slots
-        else:
-            slots = (*case.slots, say_length(metres, say))
-        written.append(pages.answers[at].render(slots))
+    turned = (_IS_CHOICE[picks.type] & (outcome < 0)).tolist()
+    slots = [case.turned if turn else case.slots for case, turn in zip(cases, turned)]
+    measured = np.flatnonzero(picks.type >= QUALITATIVE)
+    says = zip(measured.tolist(), value[measured].tolist(), uniforms[2:, measured].T.tolist())
+    for k, metres, say in says:
+        slots[k] = (*slots[k], say_length(metres, say))
     return {
         "question": [pages.questions[at].render(case.slots) for at, case in zip(question, cases)],
-        "answer": written,
+        "answer": [pages.answers[at].render(filled) for at, filled in zip(answer, slots)],
         "question_template": [pages.question_ids[at] for at in question],
         "answer_template": [pages.answer_ids[at] for at in answer],
     }

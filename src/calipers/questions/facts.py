@@ -16,8 +16,10 @@ Quantities (metres; comparison frame: x right, y forward, z up, see `geometry.re
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +27,9 @@ from numpy.typing import NDArray
 from calipers.errors import Skip, UsageError
 from calipers.geometry import relations
 from calipers.geometry.frames import level_from_camera
-from calipers.geometry.relations import Cloud, Indices
+from calipers.geometry.relations import Indices
 from calipers.questions.registry import TYPE_LIST, QuestionType, question_type
-from calipers.types import Doubles, Fact, Floats, Scene
+from calipers.types import Doubles, Fact, Floats, Scene, SceneObject
 
 QUANTITIES = (
     "left", "above", "behind", "tall", "wide", "big",
@@ -77,7 +79,6 @@ class Survey:
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
-        self._clouds: dict[int, tuple[Floats, Cloud]] = {}
         self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
     def _take_boxes(self) -> None:
@@ -166,33 +167,41 @@ class Survey:
         """
         key = (a, b) if a < b else (b, a)
         if key not in self._contacts:
-            self._contacts[key] = self._contact(*key)
+            self.find_gaps([key])
         distance, ends = self._contacts[key]
         return distance, ends if a < b else ends[::-1]
 
-    def _contact(self, a: int, b: int) -> tuple[float, Floats]:
-        (points_a, cloud_a), (points_b, cloud_b) = self._cloud(a), self._cloud(b)
-        i, j = relations.closest_points(cloud_a, cloud_b)
-        ends = np.array((points_a[i], points_b[j]))
-        (ax, ay, az), (bx, by, bz) = ends.tolist()
-        distance = ((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2) ** 0.5
-        sigma_a, sigma_b = self.spread.point[[a, b]].tolist()
-        touch = relations.MARGIN_SIGMAS * (sigma_a**2 + sigma_b**2) ** 0.5
-        return (0.0 if distance <= touch else distance), ends
-
-    def _cloud(self, k: int) -> tuple[Floats, Cloud]:
-        if k not in self._clouds:
-            points = self.scene.objects[self.objects[k]].points()
-            self._clouds[k] = points, Cloud.of(points, self.frame_from_camera[:3, :3])
-        return self._clouds[k]
+    def find_gaps(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Find many gaps at once, for `gap` to return."""
+        wanted = sorted({(min(pair), max(pair)) for pair in pairs} - self._contacts.keys())
+        if not wanted:
+            return
+        rows = sorted({row for pair in wanted for row in pair})
+        points = {row: self.scene.objects[self.objects[row]].points() for row in rows}
+        clouds = relations.Clouds.of(list(points.values()), self.frame_from_camera[:3, :3])
+        place = {row: k for k, row in enumerate(rows)}
+        at = np.array([(place[a], place[b]) for a, b in wanted], dtype=np.intp)
+        limits = relations.pair_margin(self.spread.point[rows], at[:, 0], at[:, 1]).tolist()
+        closest = relations.closest_points(clouds, at).tolist()
+        for (a, b), (i, j), limit in zip(wanted, closest, limits):
+            ends = points[a][i % len(points[a])], points[b][j % len(points[b])]
+            distance = math.dist(*(end.tolist() for end in ends))
+            self._contacts[a, b] = (0.0 if distance <= limit else distance), np.array(ends)
 
 
 def askable(scene: Scene) -> list[int]:
     """Positions of the objects that questions can name: lifted, with a reference of their own."""
     seen = Counter(o.reference for o in scene.objects)
     return [
-        k for k, o in enumerate(scene.objects) if o.reference and o.lifted and seen[o.reference] < 2
+        k
+        for k, o in enumerate(scene.objects)
+        if o.reference and seen[o.reference] < 2 and _placed(scene, o)
     ]
+
+
+def _placed(scene: Scene, item: SceneObject) -> bool:
+    """Whether an object has a box in the scene's frame of comparison."""
+    return item.lifted and (scene.gravity is None or item.center_level is not None)
 
 
 def survey(scene: Scene, limit: int = 1024) -> Survey:
@@ -202,13 +211,17 @@ def survey(scene: Scene, limit: int = 1024) -> Survey:
     objects costs no more than one of 32.
     """
     objects = askable(scene)
-    count = len(objects)
-    codes = np.arange(count * count)
-    pairs = np.stack((codes // max(count, 1), codes % max(count, 1)), axis=1)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return Survey(scene, objects, _ordered_pairs(len(objects), limit))
+
+
+@lru_cache(maxsize=64)
+def _ordered_pairs(count: int, limit: int) -> Indices:
+    """All (P, 2) ordered pairs of so many objects, or an even selection of `limit`."""
+    first, second = np.divmod(np.arange(count * count), max(count, 1))
+    pairs = np.stack((first, second), axis=1)[first != second]
     if len(pairs) > limit:
         pairs = pairs[np.linspace(0, len(pairs) - 1, limit).astype(np.intp)]
-    return Survey(scene, objects, pairs)
+    return np.asarray(pairs)
 
 
 def measure(scene: Scene, type: str, *object_index: int) -> Fact:
@@ -266,7 +279,7 @@ def _check_knowable(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> N
     if row.id == "elevation" and scene.support_plane is None:
         raise Skip("no_support_plane", f"elevation needs a support surface; {scene.id} has none")
     for k in chosen:
-        if not scene.objects[k].lifted:
+        if not _placed(scene, scene.objects[k]):
             raise Skip("not_lifted", f"object {k} of scene {scene.id} has no place in 3D")
 
 
