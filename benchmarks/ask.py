@@ -13,6 +13,7 @@ import io
 import statistics
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from calipers.types import Camera, Scene, SceneObject
 CAMERA = Camera(fx=570.0, fy=570.0, cx=319.5, cy=239.5, width=640, height=480)
 POINTS = 512
 NAMES = ("box", "green ball", "coffee mug", "wooden chair", "scissors", "red book", "lamp", "vase")
-SCENES_A_PART = 50
+SCENES_A_PART = 32
 """Scenes whose questions are written to the file together, as a run does."""
 
 
@@ -100,13 +101,15 @@ def _made_object(
     )
 
 
-def rates(scenes: list[Scene], count: int) -> tuple[list[float], int, int]:
-    """Ask `count` questions of each scene into Parquet; return questions a second of each part of
-    the file, the number of questions and the number of bytes."""
+def rates(parts: Iterable[list[Scene]], count: int) -> tuple[list[float], int, int]:
+    """Ask `count` questions of each scene, each part of scenes into one Parquet file.
+
+    Returns the questions a second of each part, the number of questions and of bytes. Making the
+    next part is not timed.
+    """
     found, asked, size = [], 0, 0
-    for first in range(0, len(scenes), SCENES_A_PART):
+    for part in parts:
         start, sink = time.process_time(), io.BytesIO()
-        part = scenes[first : first + SCENES_A_PART]
         tables = [questions_table(ask_columns(scene, count, seed=0)) for scene in part]
         table = pa.concat_tables(tables)
         write_questions(table, sink)
@@ -115,13 +118,19 @@ def rates(scenes: list[Scene], count: int) -> tuple[list[float], int, int]:
     return found, asked, size
 
 
+def made_parts(scenes: int, objects: int, gravity_known: bool) -> Iterator[list[Scene]]:
+    """Made scenes, as many together as share a file."""
+    for first in range(0, scenes, SCENES_A_PART):
+        numbers = range(first, min(first + SCENES_A_PART, scenes))
+        yield [made_scene(k, objects, gravity_known) for k in numbers]
+
+
 def main() -> None:
     scenes, count, objects = (*map(int, sys.argv[1:]), *(500, 200, 8)[len(sys.argv) - 1 :])
     pa.set_cpu_count(1)
     for gravity_known in (True, False):
-        made = [made_scene(k, objects, gravity_known) for k in range(scenes)]
-        ask_columns(made[0], count, seed=0)
-        found, asked, size = rates(made, count)
+        ask_columns(made_scene(0, objects, gravity_known), count, seed=0)
+        found, asked, size = rates(made_parts(scenes, objects, gravity_known), count)
         frame = "level" if gravity_known else "camera"
         print(
             f"ask, {frame} frame: {statistics.median(found):,.0f} questions/s to Parquet (median "

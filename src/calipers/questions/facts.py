@@ -45,11 +45,16 @@ _TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
 _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
 
 
+PREMISE_MARGINS = 3.0
+"""A length is asked for when it is more than so many margins: six standard deviations, so that its
+standard error is below a sixth of it and a false premise ("how far above") cannot be."""
+
+
 def _premise(row: QuestionType) -> float:
     """How many margins sign · quantity must exceed for the question to be asked."""
     if row.shape != "measure" or row.id == "gap":
         return -np.inf
-    return -1.0 if row.id == "elevation" else 1.0
+    return -1.0 if row.id == "elevation" else PREMISE_MARGINS
 
 
 _TYPE_PREMISE = np.array([[_premise(t)] for t in TYPE_LIST])
@@ -152,8 +157,9 @@ class Survey:
     def by_type(self) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
         """Return sign · quantity, margin and "may be asked", each (43, M): a row a type.
 
-        A measure may be asked when its premise holds by more than the margin: A is left of B, the
-        two centres are apart, nothing is below the support surface. Comparisons always may.
+        A measure may be asked when it exceeds `PREMISE_MARGINS`: A is clearly left of B, the two
+        centres are clearly apart. An elevation may be 0 but not negative; a gap and a comparison
+        may always be asked.
         """
         value = self.value[_TYPE_ROW] * _TYPE_SIGN
         margin = self.margin[_TYPE_ROW]
