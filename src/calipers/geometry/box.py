@@ -25,10 +25,15 @@ def extents(
     for sign in (-1.0, 1.0):
         along = sign * (outline @ turn)
         best = along.argmax(0)
-        footprint = outline[best, 2] * (np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy)
+        footprint = outline[best, 2] * (
+            np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
+        )
         rim = along.max(0)
         face = (sign * (inside @ turn)).max(0) if len(inside) else np.full(3, -np.inf)
-        ends.append(sign * np.where(face > rim - 0.35 * footprint, np.maximum(face, rim), rim + footprint / 2))
+        ends.append(
+            sign
+            * np.where(face > rim - 0.35 * footprint, np.maximum(face, rim), rim + footprint / 2)
+        )
     return ends[0], ends[1]
 
 

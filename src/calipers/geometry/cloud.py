@@ -8,6 +8,7 @@ arrays, depth in metres with 0 = no reading, and its inverse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from calipers.types import Bools, Floats
+
+Indices = NDArray[np.intp]
 
 BAND_PX = 3
 """Masks are trusted to this many pixels."""
@@ -62,87 +65,159 @@ def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
     return total / np.where(share > 0, share, 1), share
 
 
-def clean(inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: float) -> Clean:
+def clean(
+    inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: float, focal_px: float
+) -> Clean:
     """Find the pixels of a crop that belong to the object.
+
+    Inside the band and in parts too thin to have an inside, a pixel goes to whichever its inverse
+    depth is nearer: the object (mean over the solid inside in a window; where there is none, the
+    nearest reading, since a thin part is seen before its background) or what lies around the mask.
+    With noisy depth the neighbours vote.
 
     Args:
         inverse: (h, w) 1/depth, 0 = no reading.
         mask: (h, w) the mask as given.
         taken: (h, w) pixels of other objects' masks.
-        on_surface: (h, w) pixels on a large plane or on what the object stands on; believed to be
-            bleed inside the band.
+        on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
     """
-    given = inverse
+    noisy = noise > _CLEAN_NOISE
     valid = inverse > 0
-    core = _core(mask)
-    seen = core & valid
-    deep = seen & erode(mask, BAND_PX + 2)
-    if deep.sum() < 0.25 * seen.sum():
-        deep = seen
-    reach = dilate(mask, BAND_PX)
-    around = ~reach & valid
-    object_, near_object = _mean(inverse, deep, _WINDOW)
-    ground, near_ground = _mean(inverse, around, _WINDOW)
+    inner = erode(mask, BAND_PX)
+    solid = erode(inner, 2) & valid
+    reach = dilate(mask, BAND_PX) & valid
+    object_, ground, clear = _two_sides(inverse, mask & ~taken, solid, valid & ~reach)
     contrast = object_ - ground
-    clear = (near_object > 0) & (near_ground > 0)
     clear &= np.abs(contrast) > np.maximum(_CONTRAST * object_, 4 * noise)
     alpha = np.where(clear, (inverse - ground) / np.where(clear, contrast, 1), mask)
     alpha = np.clip(alpha, 0, 1).astype(np.float32)
-    usable = valid & reach
-    vote = _mean(alpha, usable, 3)[0] if noise > _CLEAN_NOISE else alpha + 0.25
-    flat = bool(on_surface[seen].mean() > 0.5) if seen.any() else True
-    band = usable & ~core
-    pixels = seen | (band & (vote > 0.5))
+    vote = _mean(alpha, reach, 3)[0] if noisy else alpha + 0.25
+    pixels = solid | (reach & (vote > 0.5))
     pixels &= mask | (clear & ~taken)
-    if not flat:
-        pixels &= core | ~on_surface
-    pixels &= _plausible(inverse, object_, near_object, pixels)
-    if noise > _CLEAN_NOISE:
-        inverse, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
+    pixels &= inner | ~on_surface
+    pixels &= _plausible(inverse, solid & pixels, pixels, focal_px)
+    settled = inverse
+    if noisy:
+        settled, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
+    return Clean(pixels, settled, _hidden_share(inverse, settled, pixels, mask, noise))
+
+
+def _two_sides(
+    inverse: Floats, own: Bools, solid: Bools, around: Bools
+) -> tuple[Floats, Floats, Bools]:
+    """Inverse depth of the object and of its surroundings at each pixel, and where both are known."""
+    object_, near = _mean(inverse, solid, _WINDOW)
+    front = ndimage.maximum_filter(np.where(own, inverse, 0), 5, mode="constant")
+    object_ = np.where(near > 0, object_, front)
+    ground, near_ground = _mean(inverse, around, _WINDOW)
+    return object_, ground, (object_ > 0) & (near_ground > 0)
+
+
+def _hidden_share(
+    given: Floats, inverse: Floats, pixels: Bools, mask: Bools, noise: float
+) -> float:
+    """Part of the outline beyond which something nearer is seen: there the object goes on."""
     edge = pixels & ~erode(pixels, 1)
     outside = np.where(pixels | mask, 0, given)
     nearest = ndimage.maximum_filter(outside, 2 * BAND_PX + 1, mode="constant")
     hidden = edge & (nearest > 1.03 * inverse + 4 * noise)
-    return Clean(pixels, inverse.astype(np.float32), float(hidden.sum() / max(1, edge.sum())))
+    return float(np.count_nonzero(hidden) / max(1, np.count_nonzero(edge)))
 
 
 def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[Floats, Bools]:
-    """Average the readings of the object, leaving out those that their neighbours contradict."""
+    """Average the readings of the object, leaving out those that their neighbours contradict.
+
+    Near the outline, where half of the readings are mixed with the background, a local plane of
+    the good readings is extended instead.
+    """
     for size in (9, 7):
         local, share = _mean(inverse, good, size)
         good = pixels & (share > 0) & (np.abs(inverse - local) < 0.015 * local + 4 * noise)
-    local, share = _mean(inverse, good, 5)
-    return local, pixels & (share > 0)
+    settled, share = _mean(inverse, good, 5)
+    rim = pixels & ~erode(pixels, 2)
+    rows, columns = np.nonzero(rim)
+    value, known = _extend(inverse, good, rows, columns, noise)
+    settled[rows[known], columns[known]] = value[known]
+    rest = np.zeros_like(rim)
+    rest[rows[~known], columns[~known]] = True
+    return settled, pixels & (share > 0) & ~rest
 
 
-def _core(mask: Bools) -> Bools:
-    """The inside of the mask; of parts too thin to have one, their middle."""
-    core = erode(mask, BAND_PX)
-    thin = mask & ~dilate(core, BAND_PX + 1)
-    if not thin.any():
-        return core
-    middle = erode(thin, 1)
-    return core | middle | (thin & ~dilate(middle, 2))
+def _extend(
+    inverse: Floats, good: Bools, rows: Indices, columns: Indices, noise: float
+) -> tuple[Floats, Bools]:
+    """Fit planes of inverse depth to the good readings around (N,) pixels; values there."""
+    reach = 4
+    offset = np.arange(-reach, reach + 1)
+    v, u = (a.ravel().astype(np.float32) for a in np.meshgrid(offset, offset, indexing="ij"))
+    padded = np.pad(inverse, reach)
+    weights = np.pad(good, reach).astype(np.float32)
+    width = padded.shape[1]
+    flat = ((rows + reach) * width + columns + reach)[:, None] + (v * width + u).astype(np.intp)
+    values, weight = padded.ravel()[flat], weights.ravel()[flat]
+    for _ in range(2):
+        mean, slope_u, slope_v, mu, mv, count = _fit_planes(values, weight, u, v)
+        fitted = mean[:, None] + slope_u[:, None] * (u - mu[:, None])
+        fitted += slope_v[:, None] * (v - mv[:, None])
+        residual = np.abs(values - fitted)
+        weight = weight * (residual < 2.5 * noise + 0.004 * fitted)
+    mean, slope_u, slope_v, mu, mv, count = _fit_planes(values, weight, u, v)
+    step = np.clip(-slope_u * mu - slope_v * mv, -0.04 * mean, 0.04 * mean)
+    return mean + step, count >= 6
 
 
-def _plausible(inverse: Floats, object_: Floats, near: Floats, pixels: Bools) -> Bools:
-    """Leave out readings that are nowhere near the rest of the object."""
-    values = inverse[pixels]
+def _fit_planes(
+    values: Floats, weight: Floats, u: Floats, v: Floats
+) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Least squares per row of (N, K) values at offsets (K,), with a pull towards no slope."""
+    basis = np.stack((np.ones_like(u), u, v, u * u, u * v, v * v), axis=1)
+    count, su, sv, suu, suv, svv = (weight @ basis).T
+    n = np.maximum(count, 1)
+    mean = (weight * values).sum(1) / n
+    centred = (values - mean[:, None]) * weight
+    siu, siv = (centred @ basis[:, 1:3]).T
+    mu, mv = su / n, sv / n
+    pull = 4.0
+    cuu, cvv = suu - n * mu * mu + pull, svv - n * mv * mv + pull
+    cuv = suv - n * mu * mv
+    determinant = cuu * cvv - cuv * cuv
+    return (
+        mean,
+        (siu * cvv - siv * cuv) / determinant,
+        (siv * cuu - siu * cuv) / determinant,
+        mu,
+        mv,
+        count,
+    )
+
+
+def _plausible(inverse: Floats, solid: Bools, pixels: Bools, focal_px: float) -> Bools:
+    """Leave out readings farther from the solid inside than the object is large."""
+    trusted = solid if np.count_nonzero(solid) >= 0.2 * np.count_nonzero(pixels) else pixels
+    values = inverse[trusted]
     if len(values) < 8:
         return pixels
-    low, high = np.percentile(values, (2, 98))
-    slack = (high - low) + 0.03 * high
+    low, middle, high = np.percentile(values, (4, 50, 96))
+    extent_px = max(np.ptp(np.flatnonzero(pixels.any(axis))) for axis in (0, 1))
+    slack = middle * (0.7 * extent_px / focal_px + 0.02)
     return np.asarray((inverse > low - slack) & (inverse < high + slack))
 
 
-def thin(points: Floats, most: int = 512) -> Floats:
-    """Choose at most `most` of (N, 3) points: the ends along 26 directions, the rest evenly."""
+MOST_POINTS = 512
+
+
+def thin(points: Floats, most: int = MOST_POINTS, keep: Sequence[int] = ()) -> Floats:
+    """Choose about `most` of (N, 3) points: the ends along 26 directions, `keep`, the rest evenly.
+
+    The order stays, so that neighbours in the picture stay neighbours (and compress well).
+    """
     if len(points) <= most:
         return points
     ends = (points @ _DIRECTIONS.T).argmax(0)
     even = np.linspace(0, len(points) - 1, most - len(ends)).astype(np.intp)
-    return np.asarray(points[np.unique(np.concatenate((ends, even)))])
+    chosen = np.unique(np.concatenate((ends, even, np.asarray(keep, dtype=np.intp))))
+    return np.asarray(points[chosen])
 
 
 def quantise(points: Floats) -> tuple[NDArray[np.int16], Floats, float]:

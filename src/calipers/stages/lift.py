@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from calipers.geometry import box, cloud
 from calipers.geometry.camera import rays
 from calipers.geometry.frames import level_from_camera
 from calipers.geometry.plane import Plane, find_planes, local_planes
+from calipers.geometry.relations import Clouds, closest_points
 from calipers.stages.gravity import Level, find_level, level_from_gravity
 from calipers.types import (
     Bools,
@@ -27,6 +28,10 @@ from calipers.types import (
 
 LEAST_PIXELS = 12
 """An object with fewer cleaned pixels is not lifted."""
+DENSE_POINTS = 1500
+"""Points an object has while gaps are found."""
+MOST_CONTACTS = 24
+"""Objects of a frame whose closest points to each other are kept in their clouds."""
 _PAD = 8
 
 
@@ -87,7 +92,9 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
     if frame.depth_m is None or frame.camera is None or frame.objects is None:
         raise Skip("not_ready", "lifting needs depth, intrinsics and objects")
     view = look(frame, masks)
-    objects = [_lift_object(view, o, m) for o, m in zip(frame.objects, masks, strict=True)]
+    pairs = [_lift_object(view, o, m) for o, m in zip(frame.objects, masks, strict=True)]
+    objects = [made for made, _ in pairs]
+    _store_clouds([(made, dense) for made, dense in pairs if dense is not None], view)
     level = view.level
     return Scene(
         id=frame.id,
@@ -138,8 +145,10 @@ def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
     return View(depth, camera, ray_x, ray_y, blocks.noise, planes, level, transform, covered)
 
 
-def _lift_object(view: View, given: FrameObject, mask: Bools | None) -> SceneObject:
-    """Lift one object; one that cannot be lifted carries its reason."""
+def _lift_object(
+    view: View, given: FrameObject, mask: Bools | None
+) -> tuple[SceneObject, Floats | None]:
+    """Lift one object and return its points; one that cannot be lifted carries its reason."""
     made = SceneObject(
         caption=given.caption or "",
         bbox=given.bbox_xywh,
@@ -149,27 +158,26 @@ def _lift_object(view: View, given: FrameObject, mask: Bools | None) -> SceneObj
     )
     if mask is None or not mask.any():
         made.reference_reason = "not lifted: no_mask"
-        return made
+        return made, None
     patch = _patch(view, mask)
     inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
     others = view.covered[patch.window] > patch.mask
     base = _base(view, patch)
     surface = _surfaces(view, patch, base)
-    cleaned = cloud.clean(inverse, patch.mask, others, surface, view.noise)
+    cleaned = cloud.clean(inverse, patch.mask, others, surface, view.noise, view.camera.fx)
     kept = cleaned.pixels
     if np.count_nonzero(kept) < LEAST_PIXELS:
         made.reference_reason = "not lifted: no_depth"
-        return made
+        return made, None
     z = np.divide(1, cleaned.inverse_depth, out=np.zeros_like(patch.z), where=kept)
     patch = _at(view, patch.window, patch.mask, z)
-    _fill(made, view, patch, cleaned, base)
-    return made
+    return made, _fill(made, view, patch, cleaned, base)
 
 
 def _fill(
     made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean, base: float | None
-) -> None:
-    """Set everything that is measured on the cleaned pixels."""
+) -> Floats:
+    """Set everything that is measured on the cleaned pixels, and return a dense cloud."""
     kept = cleaned.pixels
     points = patch.points(kept)
     rim = kept & ~cloud.erode(kept, 1)
@@ -185,7 +193,40 @@ def _fill(
     p5, p95 = np.percentile(points[:, 2], (5, 95))
     made.depth_p5, made.depth_p95 = float(p5), float(p95)
     made.depth_center = _depth_at_center(kept, patch.z)
-    made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(cloud.thin(points))
+    dense = cloud.thin(points, DENSE_POINTS)
+    if view.level_from_camera is None or made.center_level is None:
+        return dense
+    transform = view.level_from_camera
+    center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
+    return np.concatenate((dense, _hidden(2 * center.astype(np.float32) - dense, view, patch)))
+
+
+def _hidden(points: Floats, view: View, patch: Patch) -> Floats:
+    """Those of (N, 3) points that the object itself hides from the camera."""
+    camera, (rows, columns) = view.camera, patch.window
+    points = points[points[:, 2] > 0]
+    u = np.rint(points[:, 0] / points[:, 2] * camera.fx + camera.cx).astype(np.intp) - columns.start
+    v = np.rint(points[:, 1] / points[:, 2] * camera.fy + camera.cy).astype(np.intp) - rows.start
+    height, width = patch.z.shape
+    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    points, seen = points[inside], patch.z[v[inside], u[inside]]
+    return np.asarray(points[(seen > 0) & (points[:, 2] > seen)])
+
+
+def _store_clouds(lifted: list[tuple[SceneObject, Floats]], view: View) -> None:
+    """Store at most 512 points an object, among them those closest to each other object."""
+    count = len(lifted)
+    contacts: list[list[int]] = [[] for _ in lifted]
+    if count > 1:
+        axes = np.eye(3) if view.level_from_camera is None else view.level_from_camera[:3, :3]
+        pairs = np.stack(np.triu_indices(min(count, MOST_CONTACTS), 1), axis=1)
+        clouds = Clouds.of([dense for _, dense in lifted], axes)
+        for (a, b), (i, j) in zip(pairs, closest_points(clouds, pairs), strict=True):
+            contacts[a].append(int(i) % len(lifted[a][1]))
+            contacts[b].append(int(j) % len(lifted[b][1]))
+    for (made, dense), extra in zip(lifted, contacts, strict=True):
+        few = cloud.thin(dense, cloud.MOST_POINTS - len(extra), extra)
+        made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(few)
 
 
 def _level_box(
@@ -199,7 +240,7 @@ def _level_box(
     assert transform is not None
     axes = transform[:3, :3]
     low, high = box.extents(*points, axes, view.camera)
-    if base is not None and low[2] - base < max(0.5 * (high[2] - low[2]), 0.02):
+    if base is not None and low[2] - base < max(0.8 * (high[2] - low[2]), 0.02):
         low[2] = base
     if cleaned.hidden_share < 0.15:
         footprint = float(np.median(patch.z[cleaned.pixels])) / view.camera.fx
@@ -248,14 +289,29 @@ def _at(view: View, window: tuple[slice, slice], mask: Bools, z: Floats) -> Patc
 
 
 def _surfaces(view: View, patch: Patch, base: float | None) -> Bools:
-    """Pixels of a crop on a large plane, or on the level surface that the object stands on."""
+    """Pixels of a crop on a surface around the object: a large plane or what it stands on.
+
+    A surface counts when the ring around the mask shows it and the inside of the mask does not.
+    """
+    valid = patch.z > 0
     tolerance = _tolerance(view, patch.z)
+    ring = cloud.dilate(patch.mask, 6) & ~patch.mask & valid
+    inside = cloud.erode(patch.mask, cloud.BAND_PX) & valid
+    rings, insides = np.count_nonzero(ring), np.count_nonzero(inside)
     on = np.zeros(patch.z.shape, bool)
+    for normal, offset in _nearby_surfaces(view, base):
+        here = np.abs(patch.along(normal) + np.float32(offset)) < tolerance
+        seen, within = np.count_nonzero(here & ring), np.count_nonzero(here & inside)
+        if seen > 0.05 * rings and within <= 0.5 * insides:
+            on |= here
+    return on & valid
+
+
+def _nearby_surfaces(view: View, base: float | None) -> Iterator[tuple[Doubles, float]]:
     for plane in view.planes:
-        on |= np.abs(patch.along(plane.normal) + np.float32(plane.offset)) < tolerance
+        yield plane.normal, plane.offset
     if base is not None and view.level is not None:
-        on |= np.abs(patch.along(-view.level.gravity) - np.float32(base)) < tolerance
-    return on & (patch.z > 0)
+        yield -view.level.gravity, -base
 
 
 def _tolerance(view: View, z: Floats) -> Floats:
@@ -271,7 +327,8 @@ def _base(view: View, patch: Patch) -> float | None:
     if view.level is None:
         return None
     height, valid = patch.along(-view.level.gravity), patch.z > 0
-    inside = height[patch.mask & valid]
+    inner = cloud.erode(patch.mask, cloud.BAND_PX) & valid
+    inside = height[inner if inner.any() else patch.mask & valid]
     if len(inside) < LEAST_PIXELS:
         return None
     ring = cloud.dilate(patch.mask, 7) & ~cloud.dilate(patch.mask, 2)
@@ -283,15 +340,30 @@ def _base(view: View, patch: Patch) -> float | None:
     z = patch.z[rows, columns]
     low, high = np.percentile(inside, (2, 98))
     at = height[rows, columns]
-    level = (rise < 1.6 * z / view.camera.fy) & (at < (low + high) / 2) & (at > low - (high - low) - 0.03)
+    level = (
+        (rise < 1.6 * z / view.camera.fy)
+        & (at < (low + high) / 2)
+        & (at > low - (high - low) - 0.03)
+    )
     at = at[level]
     if len(at) < max(20, 0.03 * len(rows)):
         return None
     bin_m = float(np.median(_tolerance(view, z[level])))
-    counts, edges = np.histogram(at, np.arange(at.min(), at.max() + 2 * bin_m, bin_m))
-    best = int(counts.argmax())
-    close = at[np.abs(at - (edges[best] + edges[best + 1]) / 2) < bin_m]
-    return float(np.median(close)) if len(close) >= 15 else None
+    return _highest_mode(at, bin_m, float(np.percentile(inside, 15)))
+
+
+def _highest_mode(heights: Floats, bin_m: float, limit: float) -> float | None:
+    """The highest level below `limit` at which many of the heights agree within `bin_m`."""
+    counts, edges = np.histogram(
+        heights, np.arange(heights.min(), heights.max() + 2 * bin_m, bin_m)
+    )
+    often = (counts >= max(15, 0.15 * counts.sum())) & (edges[:-1] <= limit)
+    if not often.any():
+        return None
+    top = int(np.flatnonzero(often)[-1])
+    best = top - int(top > 0 and counts[top - 1] > counts[top])
+    close = heights[np.abs(heights - (edges[best] + edges[best + 1]) / 2) < bin_m]
+    return float(np.median(close))
 
 
 def _stats(depth: Floats, noise: float) -> DepthStats:
