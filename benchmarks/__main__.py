@@ -1,0 +1,104 @@
+"""Run every benchmark and print one Markdown table: what is wanted, and what was seen here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    quantity: str
+    reach: str
+    pattern: str
+    """Finds what was seen, its first group, in what the benchmark prints."""
+
+
+def _condition(name: str, line: str) -> str:
+    """A line under the heading of a condition of `benchmarks.accuracy`."""
+    return rf"(?s)## {name}: (?:(?!\n## ).)*?\n{line}: ([^\n]*)"
+
+
+GRAVITY = "gravity error"
+BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
+    ("accuracy", "--frames", "150"): (
+        Row("exact depth: clear comparisons right", "≥ 99.8 %",
+            _condition("exact", "clear comparisons right")),
+        Row("exact depth: measures within 10 %", "≥ 98 %",
+            _condition("exact", "measures within 10 %")),
+        Row("a depth camera's faults, fat masks: clear comparisons right", "≥ 99.2 %",
+            _condition("faults", "clear comparisons right")),
+        Row("the same: measures within 10 %", "≥ 94 %",
+            _condition("faults", "measures within 10 %")),
+        Row("gravity from exact depth", "median ≤ 0.3°, 95th percentile ≤ 1.5°",
+            _condition("exact", GRAVITY)),
+        Row("gravity from depth with faults", "the same", _condition("faults", GRAVITY)),
+    ),
+    ("lift",): (
+        Row("lift, 640×480, 8 objects, one core, exact", "≤ 12 ms", r"lift, exact depth: (.*)"),
+        Row("the same with faults", "≤ 12 ms", r"lift, depth with faults: (.*)"),
+    ),
+    ("ask",): (
+        Row("ask, one core, to finished Parquet", "≥ 100,000 questions/s",
+            r"ask, level frame: (.*)"),
+    ),
+    ("build",): (
+        Row("`calipers build`, two workers, 200 questions a frame", "≥ 60 frames/s",
+            r"build: (.*)"),
+    ),
+    ("memory",): (Row("memory of `build`, 200 → 20,000 frames", "within 10 %", r"memory: (.*)"),),
+    ("size",): (
+        Row("a scene row, exact depth", "≤ 20 kB", r"size, exact depth: (.*)"),
+        Row("a scene row, depth with faults", "≤ 20 kB", r"size, depth with faults: (.*)"),
+    ),
+}  # fmt: skip
+"""What is run, with its arguments, and the rows that come from it."""
+
+
+def printed_by(module: str, *arguments: str) -> str:
+    """What a benchmark prints; its complaints go to where ours go."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    packages = ", ".join(f"{name} {version(name)}" for name in ("calipers", "numpy", "pyarrow"))
+    return (
+        f"{processor[1] if processor else platform.machine()}, {os.cpu_count()} cores, "
+        f"{memory:.0f} GB; Python {platform.python_version()}, {packages}; "
+        f"load average {os.getloadavg()[0]:.1f}"
+    )
+
+
+def seen(row: Row, text: str) -> str:
+    """What the row's pattern finds in a benchmark's text.
+
+    >>> seen(Row("", "", r"lift: (.*)"), "frames 50\\nlift: 9 ms\\n")
+    '9 ms'
+    """
+    found = re.search(row.pattern, text)
+    return "not found in what was printed" if found is None else found[1].strip()
+
+
+def main() -> None:
+    print(f"Measured on {machine()} at the start.\n", flush=True)
+    print("| what | reach | seen |\n|---|---|---|", flush=True)
+    for arguments, rows in BENCHMARKS.items():
+        text = printed_by(*arguments)
+        print(text, file=sys.stderr)
+        for row in rows:
+            print(f"| {row.quantity} | {row.reach} | {seen(row, text)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
