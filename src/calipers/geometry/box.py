@@ -77,7 +77,7 @@ def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
     b8 = 2 * s8 / (fall[:, 1] + fall[:, 5])
     b5 = 2 * s5 / (fall[:, 2] + fall[:, 4])
     b = (3 * b8 + b5) / 4
-    is_round = (s8 > 0) & (b5 > 0.6 * b8) & (b5 < 1.5 * b8) & (np.abs(y[:, 1] - y[:, 5]) < 0.7 * s8)
+    is_round = (s8 > 0) & (b5 > 0.6 * b8) & (b5 < 1.5 * b8) & (np.abs(y[:, 1] - y[:, 5]) < 4 * s8)
     sides = y[:, 0] + y[:, -1] - y.min(1)
     if is_round.mean() > 0.4:
         wide = is_round & (half > 0.7 * half[is_round].max())
@@ -85,5 +85,4 @@ def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
         across = float(np.percentile(half[is_round], 95)) * footprint_m
         if 0.5 * across < np.median(b[wide]) < 1.6 * across:
             return front + 2 * across
-        return 2 * float(np.median(y[wide, 3] + b[wide])) - front
     return float(np.percentile(sides, 75))

@@ -245,7 +245,7 @@ def _level_box(
     if cleaned.hidden_share < 0.15:
         footprint = float(np.median(patch.z[cleaned.pixels])) / view.camera.fx
         far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
-        high[1] = max(high[1], far)
+        high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
     return low + transform[:3, 3], high + transform[:3, 3]
 
 
