@@ -127,6 +127,16 @@ def test_scene_parquet_scene_is_exact(scenes: list[Scene]) -> None:
     assert all(map(same, scenes, back))
 
 
+@pytest.mark.parametrize("places", [[0, 31, 32, 69], [64], []])
+def test_chosen_rows_of_a_part_are_read_alone(tmp_path: Path, places: list[int]) -> None:
+    camera = Camera(fx=30.0, fy=30.0, cx=1.5, cy=1.5, width=4, height=4)
+    scenes = [Scene(f"s{k}", "a.png", 4, 4, camera, "given", [], STATS) for k in range(70)]
+    with (tmp_path / "part.parquet").open("wb") as sink:
+        write_scenes(scenes_table(scenes), sink)
+    found = [scene.id for scene in read_part(tmp_path / "part.parquet", places)]
+    assert found == [f"s{k}" for k in places]
+
+
 def surface(rng: np.random.Generator) -> np.ndarray:
     """512 points of a half sphere or a box corner at a random pose, about 2000 steps wide."""
     points = rng.normal(size=(512, 3))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calipers.errors import Skip, UsageError
-from calipers.questions.facts import measure, survey
+from calipers.questions.facts import measure, segments, survey
 from calipers.questions.registry import TYPES
 
 # Box: centre (-0.5, 2.0, 0.2), 0.4 x 0.2 x 0.4, on the floor.
@@ -171,6 +171,21 @@ def test_segments_show_what_was_measured(name, pitch):
     np.testing.assert_allclose(ends, expected, atol=2e-4 if name == "gap" else 1e-5)
     if fact.value is not None:
         assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(abs(fact.value), abs=3e-4)
+
+
+def test_segments_of_many_facts_are_those_of_each():
+    scene = scene_of(TABLE, pitch=0.6)
+    asked = [(name, [LAMP] if name in ALONE else [SCISSORS, BOX]) for name in SEGMENTS]
+    for (name, chosen), found in zip(asked, segments(scene, asked)):
+        np.testing.assert_array_equal(found, measure(scene, name, *chosen).segment, name)
+
+
+def test_facts_that_a_scene_cannot_tell_have_no_segment():
+    scene = scene_of(TABLE, level=False)
+    found = segments(
+        scene, [("above_difference", (LAMP, BOX)), ("nonsense", (BOX,)), ("gap", (9, 0))]
+    )
+    assert found == [None, None, None]
 
 
 def test_an_elevation_is_shown_from_the_bottom_to_the_surface():

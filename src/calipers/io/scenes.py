@@ -208,8 +208,12 @@ def scene_parts(path: str | Path) -> list[Path]:
     return parts
 
 
-def read_part(part: Path) -> Iterator[Scene]:
+def read_part(part: Path, places: Sequence[int] | None = None) -> Iterator[Scene]:
     """Yield the scenes of one Parquet file in order, a few in memory at a time.
+
+    Args:
+        part: the file.
+        places: rows to take, in rising order; None for all.
 
     Raises:
         UsageError: when the file is no Parquet file or its columns are not those of scenes.
@@ -221,8 +225,14 @@ def read_part(part: Path) -> Iterator[Scene]:
                     f"{part}: not a file of scenes, its columns are "
                     f"{', '.join(file.schema_arrow.names)}"
                 )
+            start = 0
             for batch in file.iter_batches(batch_size=32):
+                stop = start + len(batch)
+                if places is not None:
+                    here = [k - start for k in places if start <= k < stop]
+                    batch = batch.take(pa.array(here, pa.int64()))
                 yield from map(_scene, _rows(batch))
+                start = stop
     except pa.ArrowInvalid as error:
         raise UsageError(
             f"{part}: not a readable Parquet file ({str(error).splitlines()[0]})"

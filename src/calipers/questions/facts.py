@@ -259,8 +259,36 @@ def measure(scene: Scene, type: str, *object_index: int) -> Fact:
         unit="m" if labels is None else None,
         label=None if labels is None else labels[tie_state(value, margin)],
         margin=margin,
-        segment=_segment(all_of, row),
+        segment=_segment(all_of, row, 0, row.arity - 1),
     )
+
+
+def segments(scene: Scene, asked: Sequence[tuple[str, Sequence[int]]]) -> list[Floats | None]:
+    """Return the segments of many facts at once: of each type and objects, what `measure` gives.
+
+    None where the scene cannot tell, and for a type that is unknown.
+    """
+    knowable = [_knowable_row(scene, type, chosen) for type, chosen in asked]
+    known = [(row, chosen) for row, (_, chosen) in zip(knowable, asked) if row is not None]
+    objects = sorted({k for _, chosen in known for k in chosen})
+    view = Survey(scene, objects, np.empty((0, 2), dtype=np.intp))
+    place = {k: n for n, k in enumerate(objects)}
+    gaps = [chosen for row, chosen in known if row.id == "gap"]
+    view.find_gaps((place[a], place[b]) for a, b in gaps)
+    return [
+        None if row is None else _segment(view, row, place[chosen[0]], place[chosen[-1]])
+        for row, (_, chosen) in zip(knowable, asked)
+    ]
+
+
+def _knowable_row(scene: Scene, type: str, chosen: Sequence[int]) -> QuestionType | None:
+    try:
+        row = question_type(type)
+        _check_objects(scene, row, chosen)
+        _check_knowable(scene, row, chosen)
+    except (Skip, UsageError):
+        return None
+    return row
 
 
 def tie_state(value: float, margin: float) -> int:
@@ -292,18 +320,21 @@ def _check_knowable(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> N
 _AXES = {"left": [0], "behind": [1], "vertical_distance": [2], "horizontal_distance": [0, 1]}
 
 
-def _segment(view: Survey, row: QuestionType) -> Floats:
-    """End points (2, 3) of what was measured, camera frame: an edge, a step or centre to centre."""
+def _segment(view: Survey, row: QuestionType, a: int, b: int) -> Floats:
+    """End points (2, 3) of what was measured, camera frame: an edge, a step or centre to centre.
+
+    Of the objects in rows a and b of `view`; the same row twice for one object.
+    """
     if row.quantity == "gap":
-        return view.gap(0, 1)[1]
+        return view.gap(a, b)[1]
     low, center = view.center - view.size / 2, view.center
-    start, end = center[0].copy(), center[-1].copy()
+    start, end = center[a].copy(), center[b].copy()
     if row.arity == 1:
-        start, end = _edge(row.id, low[0], view.size[0])
+        start, end = _edge(row.id, low[a], view.size[a])
     elif row.shape == "measure" and row.quantity == "above":
-        start[2] = low[0, 2]
+        start[2] = low[a, 2]
         end = start.copy()
-        end[2] = low[1, 2]
+        end[2] = low[b, 2]
     elif row.shape == "measure" and row.quantity in _AXES:
         axes = _AXES[row.quantity]
         step = end - start

@@ -135,7 +135,7 @@ def depth_part(files: Files) -> dict[str, Any]:
     farthest = float(np.nanmax(files.depth_m))
     note = f"Farther than {high:.2f} m (up to {farthest:.2f} m) looks the same."
     return {
-        "source": _uri(image, "png", compress_level=4),
+        "source": _uri(image, "png", compress_level=1),
         "low": low,
         "high": high,
         "note": note if farthest > high * 1.02 else "",

@@ -6,7 +6,6 @@ import html
 import json
 from collections.abc import Iterator
 from importlib import resources
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def choose_scenes(run_folder: Path, wanted: int) -> tuple[list[tuple[Scene, Any]
     start = 0
     for part, length in zip(parts, lengths):
         here = [int(p) - start for p in places if start <= p < start + length]
-        scenes = [next(islice(read_part(part), at, None)) for at in here]
+        scenes = list(read_part(part, here)) if here else []
         chosen += _with_questions(scenes, run_folder / "qa" / part.name)
         start += length
     return chosen, total

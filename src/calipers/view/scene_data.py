@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calipers.errors import Skip, UsageError
 from calipers.geometry.frames import level_from_camera
-from calipers.questions.facts import measure
-from calipers.types import Doubles, Floats, Scene, SceneObject
+from calipers.questions.facts import segments
+from calipers.types import Doubles, Scene, SceneObject
 from calipers.view.pictures import PICTURE_WIDTH, Files, depth_part, grid_part, jpeg_uri, packed
 
 QUESTION_COLUMNS = ("type", "kind", "question", "answer", "object_index", "value", "unit", "label")
@@ -101,13 +100,16 @@ def _object(scene: Scene, item: SceneObject) -> dict[str, Any]:
 def _questions(scene: Scene, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     corners = [box_corners(scene, item) for item in scene.objects]
     centers = [None if box is None else _metres(box.mean(0)) for box in corners]
+    measured = [(row["type"], row["object_index"]) for row in rows if row["value"] is not None]
+    ends = iter(segments(scene, measured))
     found = []
     for row in rows:
         objects = list(row["object_index"])
         if row["value"] is None:
             segment = _joined([centers[k] for k in objects])
         else:
-            segment = _measured(scene, row["type"], objects)
+            known = next(ends)
+            segment = None if known is None else _metres(known)
         kept = {name: row[name] for name in QUESTION_COLUMNS if name != "object_index"}
         found.append(kept | {"objects": objects, "segment": segment})
     return found
@@ -117,15 +119,6 @@ def _joined(centers: Sequence[list[float] | None]) -> list[list[float]] | None:
     """What a comparison draws: a line between the centres of the two boxes, as its fact has it."""
     known = [center for center in centers if center is not None]
     return known if len(known) == 2 else None
-
-
-def _measured(scene: Scene, kind: str, objects: Sequence[int]) -> list[Any] | None:
-    """Measure again to find the segment; a type that has none, or is unknown here, draws none."""
-    try:
-        segment: Floats | None = measure(scene, kind, *objects).segment
-    except (Skip, UsageError):
-        return None
-    return None if segment is None else _metres(segment)
 
 
 def _metres(values: ArrayLike) -> list[Any]:
