@@ -21,6 +21,7 @@ def extents(
         inside: (M, 3) all other points; M may be 0.
     """
     turn = axes.T.astype(np.float32)
+    per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
     ends = []
     for sign in (-1.0, 1.0):
         along = sign * (outline @ turn)

@@ -106,7 +106,7 @@ def clean(
 def _two_sides(
     inverse: Floats, own: Bools, solid: Bools, around: Bools
 ) -> tuple[Floats, Floats, Bools]:
-    """Inverse depth of the object and of its surroundings at each pixel, and where both are known."""
+    """Inverse depth of the object and of what surrounds it, by pixel, and where both are known."""
     object_, near = _mean(inverse, solid, _WINDOW)
     front = ndimage.maximum_filter(np.where(own, inverse, 0), 5, mode="constant")
     object_ = np.where(near > 0, object_, front)

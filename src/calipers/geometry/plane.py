@@ -76,14 +76,15 @@ class Plane:
 def local_planes(depth_m: Floats, camera: Camera) -> Blocks:
     """Fit a plane to every 16x16 block of a (H, W) z-depth map with enough readings."""
     h, w = (n // BLOCK for n in depth_m.shape)
+    if not h or not w:
+        return _no_blocks()
     grid = depth_m[: h * BLOCK : _STEP, : w * BLOCK : _STEP]
     cells = grid.reshape(h, _SIDE, w, _SIDE).transpose(0, 2, 1, 3).reshape(h * w, -1)
     valid = cells > 0
     keep = valid.sum(1) >= _MIN_SAMPLES
     cells, valid = cells[keep], valid[keep]
     if not len(cells):
-        none = np.zeros((0, 3))
-        return Blocks(none, none[:, 0], none, none[:, 0], 0.0, none[:, 0] > 0)
+        return _no_blocks()
     weight = valid.astype(np.float32)
     inverse = np.where(valid, 1.0 / np.where(valid, cells, 1.0), 0.0).astype(np.float32)
     count = weight.sum(1)
@@ -110,6 +111,11 @@ def local_planes(depth_m: Floats, camera: Camera) -> Blocks:
     noise = float(np.percentile(rms, 30))
     planar = rms < np.maximum(2.5 * noise, 2e-3 * mean)
     return Blocks(np.stack((x, y, np.ones_like(x)), axis=1), mean, abc, rms, noise, planar)
+
+
+def _no_blocks() -> Blocks:
+    none = np.zeros((0, 3))
+    return Blocks(none, none[:, 0], none, none[:, 0], 0.0, none[:, 0] > 0)
 
 
 def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> list[Plane]:

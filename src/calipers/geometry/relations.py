@@ -34,11 +34,11 @@ from calipers.types import Bools, Doubles, Floats
 
 EDGE_PX = 12**-0.5
 """Where a side of a box falls inside its pixel is unknown: uniform over one pixel."""
-EDGE_NOISE = 1.0
+EDGE_NOISE = 0.3
 """A side of a box is as noisy as this many depth readings."""
 POINT_PX = 0.5
 """Points of a cloud lie a pixel apart, so a surface may go on for half a pixel beyond its last."""
-MARGIN_SIGMAS = 2.0
+MARGIN_SIGMAS = 1.0
 """Differences below this many standard deviations are ties."""
 
 CAMERA_AXES: Doubles = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])

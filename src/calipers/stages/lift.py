@@ -198,7 +198,21 @@ def _fill(
         return dense
     transform = view.level_from_camera
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
-    return np.concatenate((dense, _hidden(2 * center.astype(np.float32) - dense, view, patch)))
+    parts = [dense, _hidden(2 * center.astype(np.float32) - dense, view, patch)]
+    if base is not None:
+        parts.append(_feet(dense, transform, made))
+    return np.concatenate(parts)
+
+
+def _feet(points: Floats, transform: Doubles, made: SceneObject) -> Floats:
+    """The lowest fifth of an object's points, dropped on the surface that it stands on."""
+    assert made.center_level is not None
+    assert made.size_level is not None
+    up = transform[2, :3].astype(np.float32)
+    height = points @ up + np.float32(transform[2, 3])
+    bottom = made.center_level[2] - made.size_level[2] / 2
+    low = height < bottom + 0.2 * made.size_level[2]
+    return np.asarray(points[low] - (height[low] - bottom)[:, None] * up)
 
 
 def _hidden(points: Floats, view: View, patch: Patch) -> Floats:
@@ -255,7 +269,8 @@ def _center_size(low: Doubles, high: Doubles) -> tuple[Floats, Floats]:
 
 def _touches_border(view: View, patch: Patch) -> bool:
     (rows, columns), height, width = patch.window, view.camera.height, view.camera.width
-    hit_rows, hit_columns = patch.mask.any(1), patch.mask.any(0)
+    hit_rows: Bools = np.any(patch.mask, axis=1)
+    hit_columns: Bools = np.any(patch.mask, axis=0)
     return bool(
         (rows.start == 0 and hit_rows[0])
         or (columns.start == 0 and hit_columns[0])
@@ -349,7 +364,7 @@ def _base(view: View, patch: Patch) -> float | None:
     if len(at) < max(20, 0.03 * len(rows)):
         return None
     bin_m = float(np.median(_tolerance(view, z[level])))
-    return _highest_mode(at, bin_m, float(np.percentile(inside, 15)))
+    return _highest_mode(at, bin_m, float(low) + 2 * bin_m)
 
 
 def _highest_mode(heights: Floats, bin_m: float, limit: float) -> float | None:
