@@ -31,8 +31,13 @@ from calipers.samples.rooms import generate
 REACH = 60
 
 
-def make_frames(folder: Path, distinct: int, count: int, size_wh: tuple[int, int]) -> Path:
-    """Write `count` records of `distinct` simulated frames into a new folder, and return it."""
+def make_frames(
+    folder: Path, distinct: int, count: int, size_wh: tuple[int, int], own_words: bool = False
+) -> Path:
+    """Write `count` records of `distinct` simulated frames into a new folder, and return it.
+
+    With `own_words` no two records share a caption.
+    """
     frames = (generate(seed, size_wh=size_wh, faults=Faults()).frame for seed in range(distinct))
     write_frames(folder, frames, "Simulated frames.", image_format="jpeg")
     metadata = folder / "metadata.jsonl"
@@ -40,7 +45,11 @@ def make_frames(folder: Path, distinct: int, count: int, size_wh: tuple[int, int
     random.Random(0).shuffle(records)
     with metadata.open("w", encoding="utf-8") as sink:
         for number in range(count):
-            record = _renamed(folder, records[number % distinct], f"{number:06d}")
+            stem = f"{number:06d}"
+            record = _renamed(folder, records[number % distinct], stem)
+            if own_words:
+                captions = [f"{caption} marked {stem}" for caption in record["objects"]["caption"]]
+                record["objects"] = {**record["objects"], "caption": captions}
             sink.write(json.dumps(record) + "\n")
     return folder
 

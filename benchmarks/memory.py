@@ -3,8 +3,9 @@
     python -m benchmarks.memory [--few 200] [--frames 20000] [--distinct 60]
 
 Simulated frames of 160x120, so that many of them take minutes; the distinct ones are repeated
-under new ids. Memory is the proportional set size (PSS) of the command and its two workers
-together, read from ``/proc/*/smaps_rollup`` ten times a second (Linux only); the peak is stated.
+under new ids and with new captions, so that no cache can profit. Memory is the proportional set
+size (PSS) of the command and its two workers together, read from ``/proc/*/smaps_rollup`` ten times
+a second (Linux only); the peak is stated.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main() -> None:
     given = parser.parse_args()
     options = ("--workers", "2", "--questions-per-scene", "200")
     with tempfile.TemporaryDirectory() as place:
-        frames = make_frames(Path(place) / "frames", given.distinct, given.frames, SIZE_WH)
+        frames = make_frames(Path(place) / "frames", given.distinct, given.frames, SIZE_WH, True)
         limit = ("--limit", str(given.few))
         few, _ = peak_bytes(build_command(frames, Path(place) / "few", *options, *limit))
         many, elapsed_s = peak_bytes(build_command(frames, Path(place) / "many", *options))
