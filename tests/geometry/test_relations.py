@@ -27,15 +27,15 @@ def test_the_numbers_in_the_docstring():
     left = relations.pair_margin(side[:, 0] / 2**0.5, ONE, TWO)
     taller = relations.pair_margin(side[:, 2] * 2**0.5, ONE, TWO)
     touch = relations.pair_margin(point, ONE, TWO)
-    assert [round(1000 * float(m[0]), 1) for m in (left, taller, touch)] == [2.0, 4.1, 5.0]
+    assert [round(1000 * float(m[0]), 1) for m in (left, taller, touch)] == [1.0, 2.0, 2.5]
 
 
 def test_noise_moves_points_along_their_ray():
-    """Noise 1 mm at 1 m is 4 mm at 2 m; a ray that leans by 3/4 moves 3 mm sideways."""
+    """Noise 1 mm at 1 m is 4 mm at 2 m, 1.2 mm for a side; a ray that leans by 3/4: 0.9 mm in x."""
     centers = np.array([[0.0, 0.0, 2.0], [1.5, 0.0, 2.0]])
     side, point = spread(centers, CAMERA_AXES, 1e9, 0.001)
-    np.testing.assert_allclose(side, [[0, 0.004, 0], [0.003, 0.004, 0]], atol=1e-8)
-    np.testing.assert_allclose(point, [0.004, 0.005], rtol=1e-6)
+    np.testing.assert_allclose(side, [[0, 0.0012, 0], [0.0009, 0.0012, 0]], atol=1e-8)
+    np.testing.assert_allclose(point, [0.0012, 0.0015], rtol=1e-6)
 
 
 def test_volume_spread_of_a_box():
@@ -51,14 +51,14 @@ def test_volume_spread_of_a_flat_thing_is_finite():
 
 def test_margin_is_symmetric_and_adds_in_quadrature():
     sigma = np.array([0.3, 0.4])
-    assert relations.pair_margin(sigma, ONE, TWO)[0] == pytest.approx(2 * 0.5)
+    assert relations.pair_margin(sigma, ONE, TWO)[0] == pytest.approx(0.5)
     assert relations.pair_margin(sigma, ONE, TWO) == relations.pair_margin(sigma, TWO, ONE)
 
 
 def test_distance_margin_without_a_direction_takes_the_mean_of_the_axes():
     side = np.array([[0.3, 0.1, 0.1], [0.3, 0.1, 0.1]])
     margin = relations.distance_margin(np.zeros((1, 3)), side, ONE, TWO)
-    assert margin[0] == pytest.approx(2 * ((0.09 + 0.01 + 0.01) / 3) ** 0.5)
+    assert margin[0] == pytest.approx(((0.09 + 0.01 + 0.01) / 3) ** 0.5)
 
 
 def closest(a, b, axes=CAMERA_AXES):

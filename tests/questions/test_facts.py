@@ -194,34 +194,36 @@ def test_an_elevation_is_shown_from_the_bottom_to_the_surface():
 
 
 def test_clouds_within_the_margin_touch():
-    """Z = 2 m, f = 500 px: a point is good to 2 mm, two to 2.83 mm, twice that is the margin."""
-    for step, touching in ((0.005, True), (0.007, False)):
+    """Z = 2 m, f = 500 px: a point is good to 2 mm, two to 2.83 mm, which is the margin."""
+    for step, touching in ((0.0025, True), (0.0031, False)):
         boxes: list[Box] = [
             ("the cup", (0.0, 2.0, 0.1), (0.1, 0.1, 0.2)),
             ("the jar", (0.1 + step, 2.0, 0.1), (0.1, 0.1, 0.2)),
         ]
         fact = measure(scene_of(boxes), "gap", 0, 1)
-        assert fact.margin == pytest.approx(2 * 2**0.5 * 0.002, rel=1e-4)
+        assert fact.margin == pytest.approx(2**0.5 * 0.002, rel=1e-4)
         assert fact.value == (0.0 if touching else pytest.approx(step, abs=2e-4))
 
 
 def test_a_tie_lies_within_the_margin_and_not_beyond():
-    """Z = 2 m, f = 500 px, exact depth: margin of "left" is 2 · 4 mm / √12 = 2.31 mm."""
-    for step, label in ((0.0022, "same"), (0.0024, "yes")):
+    """Z = 2 m, f = 500 px, exact depth: margin of "left" is 4 mm / √12 = 1.155 mm."""
+    for step, label in ((0.0011, "same"), (0.0012, "yes")):
         boxes: list[Box] = [
             ("the cup", (0.0, 2.0, 0.1), (0.1, 0.1, 0.2)),
             ("the jar", (step, 2.0, 0.6), (0.1, 0.1, 0.2)),
         ]
         fact = measure(scene_of(boxes), "left_predicate", 0, 1)
-        assert fact.margin == pytest.approx(2 * 0.004 / 12**0.5, rel=1e-3)
+        assert fact.margin == pytest.approx(0.004 / 12**0.5, rel=1e-3)
         assert fact.label == label
 
 
 def test_noise_widens_margins_along_the_viewing_direction_most():
+    """Pixels: 4 and 5.2 mm / √12. Noise: 0.3 · 2 mm · 2² = 2.4 mm and 0.3 · 2 mm · 2.6² = 4.06 mm,
+    sideways 1/4 and 3/26 of it. Over √2: 1.34 mm; with noise 3.59 mm behind, 1.44 mm left."""
     calm, noisy = scene_of(TABLE), scene_of(TABLE, noise=0.002)
-    for name, more in (("behind_choice", 4.0), ("left_choice", 1.0)):
-        before, after = (measure(s, name, BOX, LAMP).margin for s in (calm, noisy))
-        assert after > before * more
+    for name, expected in (("behind_choice", [1.34, 3.59]), ("left_choice", [1.34, 1.44])):
+        margins = [1000 * measure(s, name, BOX, LAMP).margin for s in (calm, noisy)]
+        assert margins == pytest.approx(expected, abs=0.005)
 
 
 coordinate = st.floats(-1.0, 1.0).map(lambda x: round(x, 3))

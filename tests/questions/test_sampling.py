@@ -172,8 +172,8 @@ def test_no_measure_has_a_false_premise(seed, level):
 
 
 def test_a_length_is_asked_for_only_when_it_is_well_above_its_uncertainty():
-    """Z = 2 m, f = 500 px: three margins of "left" are 6.93 mm."""
-    for step, asked in ((0.0065, 0), (0.0075, 20)):
+    """Z = 2 m, f = 500 px: three margins of "left" are 3.46 mm."""
+    for step, asked in ((0.0033, 0), (0.0036, 20)):
         boxes = [("the cup", (0, 2, 0.1), (0.1, 0.1, 0.2)), ("the jar", (step, 2, 0.6), (1, 1, 1))]
         assert len(picks_of(scene_of(boxes), 50, types=["left_difference"]).type) == asked
 
