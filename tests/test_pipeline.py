@@ -300,3 +300,15 @@ def test_the_verbs_of_python(frames: Path, built: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="colour"):
         calipers.build(frames, tmp_path / "typo", colour="red")
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(("given", "seen"), [(None, "1"), ("3", "3")])
+def test_workers_do_linear_algebra_in_one_thread(
+    given: str | None, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "OPENBLAS_NUM_THREADS"
+    monkeypatch.delenv(name, raising=False)
+    if given is not None:
+        monkeypatch.setenv(name, given)
+    assert list(pipeline._in_pool(os.getenv, [(name, "unset")], 1)) == [seen]
+    assert os.environ.get(name) == given

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from importlib.metadata import version
 from itertools import chain, islice
-from os import _exit
+from os import _exit, environ
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -289,9 +289,23 @@ def _start_worker() -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes started meanwhile do linear algebra in one thread: two double their time."""
+    name = "OPENBLAS_NUM_THREADS"
+    given = environ.get(name)
+    environ.setdefault(name, "1")
+    try:
+        yield
+    finally:
+        if given is None:
+            environ.pop(name, None)
+
+
 def _in_pool(work: Work, jobs: Iterable[tuple[int, Any]], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    with _one_thread_each(), pool:
         waiting: set[Future[int]] = set()
         try:
             for job in jobs:
