@@ -22,18 +22,18 @@ def extents(
     """
     turn = axes.T.astype(np.float32)
     per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
-    ends = []
-    for sign in (-1.0, 1.0):
-        along = sign * (outline @ turn)
-        best = along.argmax(0)
-        footprint = outline[best, 2] * (
-            np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
-        )
-        rim = along.max(0)
-        face = (sign * (inside @ turn)).max(0) if len(inside) else np.full(3, -np.inf)
+    rim = outline @ turn
+    faces = inside[:: 1 + len(inside) // 2000] @ turn if len(inside) else rim[:1]
+    ends: list[Doubles] = []
+    for best, end, face in (
+        (rim.argmin(0), rim.min(0), faces.min(0)),
+        (rim.argmax(0), rim.max(0), faces.max(0)),
+    ):
+        sign = -1.0 if not ends else 1.0
+        footprint = outline[best, 2] * per_metre
+        beyond = sign * (face - end)
         ends.append(
-            sign
-            * np.where(face > rim - 0.35 * footprint, np.maximum(face, rim), rim + footprint / 2)
+            end + sign * np.where(beyond > -0.35 * footprint, np.maximum(beyond, 0), footprint / 2)
         )
     return ends[0], ends[1]
 

@@ -21,6 +21,7 @@ Indices = NDArray[np.intp]
 
 BAND_PX = 3
 """Masks are trusted to this many pixels."""
+RIM_PX = 1
 _WINDOW = 4 * BAND_PX + 3
 _CLEAN_NOISE = 1e-4
 """Below this deviation (metres at one metre) depth is taken as exact: no averaging."""
@@ -29,31 +30,54 @@ _CONTRAST = 0.015
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The pixels of an object (h, w), and their inverse depth (mixed pixels replaced)."""
+    """The pixels of an object (h, w), and their inverse depth (mixed pixels replaced).
+
+    Attributes:
+        rim: the outermost of the pixels.
+        hidden_share: part of the rim beyond which something nearer is seen: there it goes on.
+    """
 
     pixels: Bools
+    rim: Bools
     inverse_depth: Floats
     hidden_share: float
 
 
-def erode(mask: Bools, px: int) -> Bools:
-    """Erode by a (2·px + 1) square; outside counts as background."""
-    return ~dilate(~mask, px, outside=True)
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A mask with the distance of each pixel to its outline (steps of a king on a chess board).
 
-
-def dilate(mask: Bools, px: int, outside: bool = False) -> Bools:
-    """Dilate by a (2·px + 1) square; `outside` is the value beyond the crop.
-
-    >>> int(dilate(np.eye(3, dtype=bool), 1).sum())
-    9
+    Attributes:
+        inside: (h, w) 1 on the outermost pixels of the mask, growing inwards, 0 outside.
+        outside: (h, w) 1 on the pixels next to the mask, growing outwards, 0 inside.
     """
-    out = np.pad(mask, px, constant_values=outside)
-    for _ in range(2):
-        grown = out.copy()
-        for k in range(1, 2 * px + 1):
-            grown[k:] |= out[:-k]
-        out = grown[2 * px :].T
-    return out
+
+    mask: Bools
+    inside: NDArray[np.int32]
+    outside: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, mask: Bools) -> Outline:
+        """Measure the distances of a (h, w) mask; what lies beyond the crop is unknown.
+
+        >>> Outline.of(np.array([[False, True, True, True, False, False]])).inside.tolist()
+        [[0, 1, 2, 1, 0, 0]]
+        """
+        return cls(mask, _depth(mask), _depth(~mask))
+
+
+def _depth(mask: Bools) -> NDArray[np.int32]:
+    """Steps to the nearest pixel outside the mask; many where there is none."""
+    if mask.all():
+        return np.full(mask.shape, 10_000, np.int32)
+    distance: NDArray[np.int32] = ndimage.distance_transform_cdt(mask, "chessboard")
+    return distance
+
+
+def quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[float, ...]:
+    """Quantiles (shares of 1) of at most about 2,000 evenly taken `values`."""
+    ordered = np.sort(values[:: 1 + len(values) // 2000])
+    return tuple(float(ordered[round(q * (len(ordered) - 1))]) for q in shares)
 
 
 def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
@@ -66,7 +90,12 @@ def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
 
 
 def clean(
-    inverse: Floats, mask: Bools, taken: Bools, on_surface: Bools, noise: float, focal_px: float
+    inverse: Floats,
+    outline: Outline,
+    taken: Bools,
+    on_surface: Bools,
+    noise: float,
+    focal_px: float,
 ) -> Clean:
     """Find the pixels of a crop that belong to the object.
 
@@ -77,16 +106,17 @@ def clean(
 
     Args:
         inverse: (h, w) 1/depth, 0 = no reading.
-        mask: (h, w) the mask as given.
+        outline: of the mask as given.
         taken: (h, w) pixels of other objects' masks.
         on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
     """
     noisy = noise > _CLEAN_NOISE
     valid = inverse > 0
-    inner = erode(mask, BAND_PX)
-    solid = erode(inner, 2) & valid
-    reach = dilate(mask, BAND_PX) & valid
+    mask = outline.mask
+    inner = outline.inside > BAND_PX
+    solid = (outline.inside > BAND_PX + 2) & valid
+    reach = (outline.outside <= BAND_PX) & valid
     object_, ground, clear = _two_sides(inverse, mask & ~taken, solid, valid & ~reach)
     contrast = object_ - ground
     clear &= np.abs(contrast) > np.maximum(_CONTRAST * object_, 4 * noise)
@@ -100,7 +130,10 @@ def clean(
     settled = inverse
     if noisy:
         settled, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
-    return Clean(pixels, settled, _hidden_share(inverse, settled, pixels, mask, noise))
+    rim = _depth(pixels) == 1
+    outside = np.where(pixels | mask, 0, inverse)
+    hidden = _hidden_share(outside, settled, rim, noise)
+    return Clean(pixels, rim, settled, hidden)
 
 
 def _two_sides(
@@ -114,15 +147,10 @@ def _two_sides(
     return object_, ground, (object_ > 0) & (near_ground > 0)
 
 
-def _hidden_share(
-    given: Floats, inverse: Floats, pixels: Bools, mask: Bools, noise: float
-) -> float:
-    """Part of the outline beyond which something nearer is seen: there the object goes on."""
-    edge = pixels & ~erode(pixels, 1)
-    outside = np.where(pixels | mask, 0, given)
+def _hidden_share(outside: Floats, inverse: Floats, rim: Bools, noise: float) -> float:
     nearest = ndimage.maximum_filter(outside, 2 * BAND_PX + 1, mode="constant")
-    hidden = edge & (nearest > 1.03 * inverse + 4 * noise)
-    return float(np.count_nonzero(hidden) / max(1, np.count_nonzero(edge)))
+    hidden = rim & (nearest > 1.03 * inverse + 4 * noise)
+    return float(np.count_nonzero(hidden)) / max(1, int(np.count_nonzero(rim)))
 
 
 def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[Floats, Bools]:
@@ -135,7 +163,7 @@ def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[
         local, share = _mean(inverse, good, size)
         good = pixels & (share > 0) & (np.abs(inverse - local) < 0.015 * local + 4 * noise)
     settled, share = _mean(inverse, good, 5)
-    rim = pixels & ~erode(pixels, 2)
+    rim = pixels & (_depth(pixels) <= RIM_PX)
     rows, columns = np.nonzero(rim)
     value, known = _extend(inverse, good, rows, columns, noise)
     settled[rows[known], columns[known]] = value[known]
@@ -148,7 +176,7 @@ def _extend(
     inverse: Floats, good: Bools, rows: Indices, columns: Indices, noise: float
 ) -> tuple[Floats, Bools]:
     """Fit planes of inverse depth to the good readings around (N,) pixels; values there."""
-    reach = 4
+    reach = 3
     offset = np.arange(-reach, reach + 1)
     v, u = (a.ravel().astype(np.float32) for a in np.meshgrid(offset, offset, indexing="ij"))
     padded = np.pad(inverse, reach)
@@ -198,7 +226,7 @@ def _plausible(inverse: Floats, solid: Bools, pixels: Bools, focal_px: float) ->
     values = inverse[trusted]
     if len(values) < 8:
         return pixels
-    low, middle, high = np.percentile(values, (4, 50, 96))
+    low, middle, high = quantiles(values, (0.04, 0.5, 0.96))
     extent_px = max(np.ptp(np.flatnonzero(pixels.any(axis))) for axis in (0, 1))
     slack = middle * (0.7 * extent_px / focal_px + 0.02)
     return np.asarray((inverse > low - slack) & (inverse < high + slack))

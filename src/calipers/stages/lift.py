@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ DENSE_POINTS = 1500
 """Points an object has while gaps are found."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
+CROP_PIXELS = 12_000
+"""Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
 
 
@@ -60,10 +62,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The crop around one object: (h, w) coordinates in metres, 0 where there is no reading."""
+    """The crop around one object: (h, w) coordinates in metres, 0 where there is no reading.
+
+    Attributes:
+        window: rows and columns of the frame, with the step at which they are read.
+        camera: its pixels are those of the crop.
+    """
 
     window: tuple[slice, slice]
-    mask: Bools
+    camera: Camera
+    outline: cloud.Outline
     x: Floats
     y: Floats
     z: Floats
@@ -106,10 +114,10 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
         intrinsics_source=frame.intrinsics_source or "given",
         objects=objects,
         depth_stats=_stats(frame.depth_m, view.noise),
-        gravity=_single(level and level.gravity),
+        gravity=_single(None if level is None else level.gravity),
         gravity_source=_gravity_source(frame, level),
         gravity_confidence=None if level is None else level.confidence,
-        support_plane=_single(level and level.support_plane),
+        support_plane=_single(None if level is None else level.support_plane),
         caption=frame.caption,
         extra=frame.extra,
     )
@@ -159,18 +167,19 @@ def _lift_object(
     if mask is None or not mask.any():
         made.reference_reason = "not lifted: no_mask"
         return made, None
+    made.touches_border = _touches_border(mask)
     patch = _patch(view, mask)
     inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
-    others = view.covered[patch.window] > patch.mask
+    others = view.covered[patch.window] > patch.outline.mask
     base = _base(view, patch)
     surface = _surfaces(view, patch, base)
-    cleaned = cloud.clean(inverse, patch.mask, others, surface, view.noise, view.camera.fx)
+    cleaned = cloud.clean(inverse, patch.outline, others, surface, view.noise, patch.camera.fx)
     kept = cleaned.pixels
     if np.count_nonzero(kept) < LEAST_PIXELS:
         made.reference_reason = "not lifted: no_depth"
         return made, None
     z = np.divide(1, cleaned.inverse_depth, out=np.zeros_like(patch.z), where=kept)
-    patch = _at(view, patch.window, patch.mask, z)
+    patch = _with_depth(patch, view, z)
     return made, _fill(made, view, patch, cleaned, base)
 
 
@@ -180,25 +189,23 @@ def _fill(
     """Set everything that is measured on the cleaned pixels, and return a dense cloud."""
     kept = cleaned.pixels
     points = patch.points(kept)
-    rim = kept & ~cloud.erode(kept, 1)
+    rim = cleaned.rim
     outline, inside = patch.points(rim), patch.points(kept & ~rim)
-    low, high = box.extents(outline, inside, np.eye(3), view.camera)
+    low, high = box.extents(outline, inside, np.eye(3), patch.camera)
     made.center_camera, made.size_camera = _center_size(low, high)
     if view.level_from_camera is not None:
         low, high = _level_box(view, patch, (outline, inside), cleaned, base)
         made.center_level, made.size_level = _center_size(low, high)
-    made.pixels = len(points)
-    made.touches_border = _touches_border(view, patch)
+    made.pixels = len(points) * patch.window[0].step ** 2
     made.depth_mean = float(points[:, 2].mean())
-    p5, p95 = np.percentile(points[:, 2], (5, 95))
-    made.depth_p5, made.depth_p95 = float(p5), float(p95)
+    made.depth_p5, made.depth_p95 = cloud.quantiles(points[:, 2], (0.05, 0.95))
     made.depth_center = _depth_at_center(kept, patch.z)
     dense = cloud.thin(points, DENSE_POINTS)
     if view.level_from_camera is None or made.center_level is None:
         return dense
     transform = view.level_from_camera
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
-    parts = [dense, _hidden(2 * center.astype(np.float32) - dense, view, patch)]
+    parts = [dense, _hidden(2 * center.astype(np.float32) - dense, patch)]
     if base is not None:
         parts.append(_feet(dense, transform, made))
     return np.concatenate(parts)
@@ -215,12 +222,12 @@ def _feet(points: Floats, transform: Doubles, made: SceneObject) -> Floats:
     return np.asarray(points[low] - (height[low] - bottom)[:, None] * up)
 
 
-def _hidden(points: Floats, view: View, patch: Patch) -> Floats:
+def _hidden(points: Floats, patch: Patch) -> Floats:
     """Those of (N, 3) points that the object itself hides from the camera."""
-    camera, (rows, columns) = view.camera, patch.window
+    camera = patch.camera
     points = points[points[:, 2] > 0]
-    u = np.rint(points[:, 0] / points[:, 2] * camera.fx + camera.cx).astype(np.intp) - columns.start
-    v = np.rint(points[:, 1] / points[:, 2] * camera.fy + camera.cy).astype(np.intp) - rows.start
+    u = np.rint(points[:, 0] / points[:, 2] * camera.fx + camera.cx).astype(np.intp)
+    v = np.rint(points[:, 1] / points[:, 2] * camera.fy + camera.cy).astype(np.intp)
     height, width = patch.z.shape
     inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
     points, seen = points[inside], patch.z[v[inside], u[inside]]
@@ -253,11 +260,11 @@ def _level_box(
     transform = view.level_from_camera
     assert transform is not None
     axes = transform[:3, :3]
-    low, high = box.extents(*points, axes, view.camera)
+    low, high = box.extents(*points, axes, patch.camera)
     if base is not None and low[2] - base < max(0.8 * (high[2] - low[2]), 0.02):
         low[2] = base
     if cleaned.hidden_share < 0.15:
-        footprint = float(np.median(patch.z[cleaned.pixels])) / view.camera.fx
+        footprint = float(np.median(patch.z[cleaned.pixels])) / patch.camera.fx
         far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
     return low + transform[:3, 3], high + transform[:3, 3]
@@ -267,16 +274,8 @@ def _center_size(low: Doubles, high: Doubles) -> tuple[Floats, Floats]:
     return ((low + high) / 2).astype(np.float32), (high - low).astype(np.float32)
 
 
-def _touches_border(view: View, patch: Patch) -> bool:
-    (rows, columns), height, width = patch.window, view.camera.height, view.camera.width
-    hit_rows: Bools = np.any(patch.mask, axis=1)
-    hit_columns: Bools = np.any(patch.mask, axis=0)
-    return bool(
-        (rows.start == 0 and hit_rows[0])
-        or (columns.start == 0 and hit_columns[0])
-        or (rows.stop == height and hit_rows[-1])
-        or (columns.stop == width and hit_columns[-1])
-    )
+def _touches_border(mask: Bools) -> bool:
+    return bool(mask[[0, -1]].any() or mask[:, [0, -1]].any())
 
 
 def _depth_at_center(kept: Bools, z: Floats) -> float:
@@ -288,19 +287,34 @@ def _depth_at_center(kept: Bools, z: Floats) -> float:
 
 
 def _patch(view: View, mask: Bools) -> Patch:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    area = (int(np.ptp(rows)) + 2 * _PAD) * (int(np.ptp(columns)) + 2 * _PAD)
+    step = max(1, round((area / CROP_PIXELS) ** 0.5))
+    pad = _PAD * step
     window = (
-        slice(max(0, int(rows[0]) - _PAD), min(height, int(rows[-1]) + _PAD + 1)),
-        slice(max(0, int(columns[0]) - _PAD), min(width, int(columns[-1]) + _PAD + 1)),
+        slice(max(0, int(rows[0]) - pad), min(height, int(rows[-1]) + pad + 1), step),
+        slice(max(0, int(columns[0]) - pad), min(width, int(columns[-1]) + pad + 1), step),
     )
     z = view.depth_m[window].copy()
     z[~(z > 0)] = 0
-    return _at(view, window, mask[window] > 0, z)
+    v, u = window
+    k = view.camera
+    camera = Camera(
+        fx=k.fx / step,
+        fy=k.fy / step,
+        cx=(k.cx - u.start) / step,
+        cy=(k.cy - v.start) / step,
+        width=z.shape[1],
+        height=z.shape[0],
+    )
+    outline = cloud.Outline.of(mask[window] > 0)
+    return Patch(window, camera, outline, view.ray_x[u] * z, view.ray_y[v, None] * z, z)
 
 
-def _at(view: View, window: tuple[slice, slice], mask: Bools, z: Floats) -> Patch:
-    return Patch(window, mask, view.ray_x[window[1]] * z, view.ray_y[window[0], None] * z, z)
+def _with_depth(patch: Patch, view: View, z: Floats) -> Patch:
+    v, u = patch.window
+    return replace(patch, x=view.ray_x[u] * z, y=view.ray_y[v, None] * z, z=z)
 
 
 def _surfaces(view: View, patch: Patch, base: float | None) -> Bools:
@@ -310,8 +324,8 @@ def _surfaces(view: View, patch: Patch, base: float | None) -> Bools:
     """
     valid = patch.z > 0
     tolerance = _tolerance(view, patch.z)
-    ring = cloud.dilate(patch.mask, 6) & ~patch.mask & valid
-    inside = cloud.erode(patch.mask, cloud.BAND_PX) & valid
+    ring = (patch.outline.outside <= 6) & ~patch.outline.mask & valid
+    inside = (patch.outline.inside > cloud.BAND_PX) & valid
     rings, insides = np.count_nonzero(ring), np.count_nonzero(inside)
     on = np.zeros(patch.z.shape, bool)
     for normal, offset in _nearby_surfaces(view, base):
@@ -342,21 +356,21 @@ def _base(view: View, patch: Patch) -> float | None:
     if view.level is None:
         return None
     height, valid = patch.along(-view.level.gravity), patch.z > 0
-    inner = cloud.erode(patch.mask, cloud.BAND_PX) & valid
-    inside = height[inner if inner.any() else patch.mask & valid]
+    inner = (patch.outline.inside > cloud.BAND_PX) & valid
+    inside = height[inner if inner.any() else patch.outline.mask & valid]
     if len(inside) < LEAST_PIXELS:
         return None
-    ring = cloud.dilate(patch.mask, 7) & ~cloud.dilate(patch.mask, 2)
+    ring = (patch.outline.outside > 2) & (patch.outline.outside <= 7)
     ring[:2], ring[-2:] = False, False
     rows, columns = np.nonzero(ring & valid)
     ends = valid[rows - 2, columns] & valid[rows + 2, columns]
     rows, columns = rows[ends], columns[ends]
     rise = np.abs(height[rows - 2, columns] - height[rows + 2, columns])
     z = patch.z[rows, columns]
-    low, high = np.percentile(inside, (2, 98))
+    low, high = cloud.quantiles(inside, (0.02, 0.98))
     at = height[rows, columns]
     level = (
-        (rise < 1.6 * z / view.camera.fy)
+        (rise < 1.6 * z / patch.camera.fy)
         & (at < (low + high) / 2)
         & (at > low - (high - low) - 0.03)
     )
