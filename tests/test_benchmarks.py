@@ -35,7 +35,10 @@ SMALL = {
         (f"memory: {NUMBER} MB at 1 frames", 40, 2000),
         (f", {NUMBER} MB at 2 frames", 40, 2000),
     ],
-    ("ask", "1", "10", "3"): [(f"ask, level frame: {NUMBER} questions/s", 100, 10_000_000)],
+    ("ask", "1", "10", "3"): [
+        (f"ask, level frame: {NUMBER} questions/s", 100, 10_000_000),
+        (f"ask, lifted scenes: {NUMBER} questions/s", 100, 10_000_000),
+    ],
     ("accuracy", "--frames", "1"): [(f"clear comparisons right: {NUMBER} %", 50, 100)],
 }
 
