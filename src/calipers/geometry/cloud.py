@@ -22,6 +22,7 @@ Indices = NDArray[np.intp]
 BAND_PX = 3
 """Masks are trusted to this many pixels."""
 RIM_PX = 1
+_FEW = 128
 _WINDOW = 4 * BAND_PX + 3
 _CLEAN_NOISE = 1e-4
 """Below this deviation (metres at one metre) depth is taken as exact: no averaging."""
@@ -246,6 +247,41 @@ def thin(points: Floats, most: int = MOST_POINTS, keep: Sequence[int] = ()) -> F
     even = np.linspace(0, len(points) - 1, most - len(ends)).astype(np.intp)
     chosen = np.unique(np.concatenate((ends, even, np.asarray(keep, dtype=np.intp))))
     return np.asarray(points[chosen])
+
+
+def closest_pairs(clouds: Sequence[Floats]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Find close points between every two of the clouds: ((a, b), (point of a, point of b)).
+
+    The closest of 128 points a cloud, improved by going three times to the nearest point of the
+    other whole cloud: a bound from above that is exact for convex bodies, and close for others.
+    """
+    count = len(clouds)
+    if count < 2:
+        return []
+    first, second = np.triu_indices(count, 1)
+    few = [np.linspace(0, len(c) - 1, _FEW).astype(np.intp) for c in clouds]
+    coarse = np.stack([c[chosen] for c, chosen in zip(clouds, few, strict=True)])
+    most = max(map(len, clouds))
+    dense = np.stack([c[np.arange(most) % len(c)] for c in clouds])
+    square = np.stack([_squares(coarse[a], coarse[b]) for a, b in zip(first, second, strict=True)])
+    best = square.reshape(len(first), -1).argmin(1)
+    at_a = np.array([few[a][k // _FEW] for a, k in zip(first, best, strict=True)])
+    at_b = at_a
+    for _ in range(2):
+        at_b = _nearest(dense, second, dense[first, at_a])
+        at_a = _nearest(dense, first, dense[second, at_b])
+    sizes = np.array([len(c) for c in clouds])
+    ends = zip((at_a % sizes[first]).tolist(), (at_b % sizes[second]).tolist(), strict=True)
+    return list(zip(zip(first.tolist(), second.tolist(), strict=True), ends, strict=True))
+
+
+def _squares(a: Floats, b: Floats) -> Floats:
+    return np.asarray((a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T))
+
+
+def _nearest(dense: Floats, which: Indices, points: Floats) -> Indices:
+    offset = dense[which] - points[:, None]
+    return np.asarray(np.einsum("pki,pki->pk", offset, offset).argmin(1))
 
 
 def quantise(points: Floats) -> tuple[NDArray[np.int16], Floats, float]:

@@ -19,7 +19,7 @@ BLOCK = 16
 _STEP = 2
 _SIDE = BLOCK // _STEP
 _MIN_SAMPLES = 24
-_MAX_HYPOTHESES = 240
+_MAX_HYPOTHESES = 100
 _MAX_ANGLE = np.cos(np.radians(15.0))
 
 
@@ -121,7 +121,7 @@ def _no_blocks() -> Blocks:
 def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> list[Plane]:
     """Find the large planes among the blocks, the largest first (sequential consensus).
 
-    Every planar block is a hypothesis (at most 240, evenly taken); a block agrees when its mean
+    Every planar block is a hypothesis (at most 100, evenly taken); a block agrees when its mean
     inverse depth is within 1 % (plus noise) of the hypothesis and its normal within 15°.
     """
     flat = np.flatnonzero(blocks.planar)

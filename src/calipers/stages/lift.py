@@ -12,7 +12,6 @@ from calipers.geometry import box, cloud
 from calipers.geometry.camera import rays
 from calipers.geometry.frames import level_from_camera
 from calipers.geometry.plane import Plane, find_planes, local_planes
-from calipers.geometry.relations import Clouds, closest_points
 from calipers.stages.gravity import Level, find_level, level_from_gravity
 from calipers.types import (
     Bools,
@@ -46,7 +45,7 @@ class View:
         noise: standard deviation of one reading of 1/depth.
         planes: the large planes of the depth map.
         level_from_camera: (4, 4), None without a level frame.
-        covered: (H, W) by how many masks a pixel is covered.
+        covered: (H, W) by how many masks a pixel is covered, at most 2.
     """
 
     depth_m: Floats
@@ -102,7 +101,7 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
     view = look(frame, masks)
     pairs = [_lift_object(view, o, m) for o, m in zip(frame.objects, masks, strict=True)]
     objects = [made for made, _ in pairs]
-    _store_clouds([(made, dense) for made, dense in pairs if dense is not None], view)
+    _store_clouds([(made, dense) for made, dense in pairs if dense is not None])
     level = view.level
     return Scene(
         id=frame.id,
@@ -145,10 +144,10 @@ def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
     else:
         level = level_from_gravity(frame.gravity.astype(np.float64), blocks, planes)
     transform = None if level is None else level_from_camera(level.gravity, level.support_plane)
-    covered = np.zeros(depth.shape, np.uint16)
+    covered = np.zeros(depth.shape, np.uint8, order="F")  # as decoded masks are
     for mask in masks:
         if mask is not None:
-            covered += mask > 0
+            np.minimum(covered + mask, 2, out=covered)
     ray_x, ray_y = rays(camera)
     return View(depth, camera, ray_x, ray_y, blocks.noise, planes, level, transform, covered)
 
@@ -170,7 +169,7 @@ def _lift_object(
     made.touches_border = _touches_border(mask)
     patch = _patch(view, mask)
     inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
-    others = view.covered[patch.window] > patch.outline.mask
+    others = np.ascontiguousarray(view.covered[patch.window]) > patch.outline.mask
     base = _base(view, patch)
     surface = _surfaces(view, patch, base)
     cleaned = cloud.clean(inverse, patch.outline, others, surface, view.noise, patch.camera.fx)
@@ -234,17 +233,14 @@ def _hidden(points: Floats, patch: Patch) -> Floats:
     return np.asarray(points[(seen > 0) & (points[:, 2] > seen)])
 
 
-def _store_clouds(lifted: list[tuple[SceneObject, Floats]], view: View) -> None:
+def _store_clouds(lifted: list[tuple[SceneObject, Floats]]) -> None:
     """Store at most 512 points an object, among them those closest to each other object."""
-    count = len(lifted)
     contacts: list[list[int]] = [[] for _ in lifted]
-    if count > 1:
-        axes = np.eye(3) if view.level_from_camera is None else view.level_from_camera[:3, :3]
-        pairs = np.stack(np.triu_indices(min(count, MOST_CONTACTS), 1), axis=1)
-        clouds = Clouds.of([dense for _, dense in lifted], axes)
-        for (a, b), (i, j) in zip(pairs, closest_points(clouds, pairs), strict=True):
-            contacts[a].append(int(i) % len(lifted[a][1]))
-            contacts[b].append(int(j) % len(lifted[b][1]))
+    if len(lifted) > 1:
+        nearest = cloud.closest_pairs([dense for _, dense in lifted[:MOST_CONTACTS]])
+        for (a, b), (i, j) in nearest:
+            contacts[a].append(i)
+            contacts[b].append(j)
     for (made, dense), extra in zip(lifted, contacts, strict=True):
         few = cloud.thin(dense, cloud.MOST_POINTS - len(extra), extra)
         made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(few)
@@ -308,7 +304,7 @@ def _patch(view: View, mask: Bools) -> Patch:
         width=z.shape[1],
         height=z.shape[0],
     )
-    outline = cloud.Outline.of(mask[window] > 0)
+    outline = cloud.Outline.of(np.ascontiguousarray(mask[window], dtype=bool))
     return Patch(window, camera, outline, view.ray_x[u] * z, view.ray_y[v, None] * z, z)
 
 
