@@ -1,14 +1,17 @@
-# Every target works on a fresh machine with Python 3.11, pip and make: it makes its own .venv.
-PYTHON ?= python3
+# Every target works on a fresh machine with Python 3.11 or newer, pip and make: it makes its own .venv.
+PYTHON ?= $(firstword $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done) python3)
 BIN := .venv/bin
 OUT ?= out
 
-.PHONY: check test demo bench clean
+.PHONY: demo test check bench figures clean
 
-.venv/ready: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# The samples through the whole path; prints five questions with answers and where the report is.
+demo: .venv/ready
+	$(BIN)/calipers demo $(OUT)/demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -16,14 +19,18 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
 
-test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal
-
-demo: .venv/ready
-	$(BIN)/calipers demo --out $(OUT)/demo --overwrite
-
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+# Draws the pictures of README.md and docs/.
+figures: .venv/ready
+	$(BIN)/python docs/figures.py
+
+# Newer than what it was made from, or made again; a half-made one is thrown away.
+.venv/ready: pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf .venv $(OUT)
