@@ -139,13 +139,16 @@ def _decode(image: ImageFile, pixels: bool) -> Picture:
         image.verify()
         return Picture(image.size, UPRIGHT, None, None)
     turn, focal = _exif(image)
+    size_wh = image.size
+    if not pixels:
+        image.draft(None, (1, 1))  # a JPEG is read to its end all the same, but drawn small
     image.load()
     rgb = to_rgb(image) if pixels else None
     if image.format == "TIFF":  # PIL has turned the pixels of a TIFF already
         return Picture(image.size, turn, focal, rgb)
     if rgb is not None:
         rgb = turn.array(rgb)
-    return Picture(turn.size(image.size), turn, focal, rgb)
+    return Picture(turn.size(size_wh), turn, focal, rgb)
 
 
 def _may_hold_exif(image: ImageFile) -> bool:
