@@ -17,7 +17,7 @@ from calipers.geometry.plane import Blocks, Plane, find_planes
 from calipers.types import Bools, Doubles
 
 LEAST_CONFIDENCE = 0.25
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.04
 """Part of the picture that a support surface found without gravity must cover."""
 _MAX_ROLL = 30.0
 _PITCH_DOWN, _PITCH_UP = 65.0, 40.0

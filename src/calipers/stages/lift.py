@@ -31,7 +31,7 @@ DENSE_POINTS = 1500
 """Points an object has while gaps are found."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
-CROP_PIXELS = 12_000
+CROP_PIXELS = 16_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
 
@@ -260,7 +260,7 @@ def _level_box(
     if base is not None and low[2] - base < max(0.8 * (high[2] - low[2]), 0.02):
         low[2] = base
     if cleaned.hidden_share < 0.15:
-        footprint = float(np.median(patch.z[cleaned.pixels])) / patch.camera.fx
+        footprint = cloud.quantiles(patch.z[cleaned.pixels], (0.5,))[0] / patch.camera.fx
         far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
     return low + transform[:3, 3], high + transform[:3, 3]
