@@ -8,7 +8,7 @@ from calipers.types import Bools, Camera, Doubles, Floats
 
 
 def extents(
-    outline: Floats, inside: Floats, axes: Doubles, camera: Camera
+    outline: Floats, inside: Floats, axes: Doubles, camera: Camera, trim: float = 0.0
 ) -> tuple[Doubles, Doubles]:
     """Return the low and high ends of an object's points along each row of (3, 3) `axes`.
 
@@ -19,15 +19,20 @@ def extents(
     Args:
         outline: (N, 3) points of the outermost pixels, camera frame, metres.
         inside: (M, 3) all other points; M may be 0.
+        trim: share of the outline (of the inside: four times it) beyond each end; 0 for exact
+            depth, more where noise makes
+            outlines ragged and surfaces thick.
     """
     turn = axes.T.astype(np.float32)
     per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
     rim = outline @ turn
     faces = inside[:: 1 + len(inside) // 2000] @ turn if len(inside) else rim[:1]
     ends: list[Doubles] = []
+    rim_order, face_order = np.sort(rim, axis=0), np.sort(faces, axis=0)
+    k, j = int(trim * len(rim)), int(4 * trim * len(faces))
     for best, end, face in (
-        (rim.argmin(0), rim.min(0), faces.min(0)),
-        (rim.argmax(0), rim.max(0), faces.max(0)),
+        (rim.argmin(0), rim_order[k], face_order[j]),
+        (rim.argmax(0), rim_order[-1 - k], face_order[-1 - j]),
     ):
         sign = -1.0 if not ends else 1.0
         footprint = outline[best, 2] * per_metre

@@ -23,8 +23,10 @@ BAND_PX = 3
 """Masks are trusted to this many pixels."""
 _FEW = 128
 _WINDOW = 4 * BAND_PX + 3
-_CLEAN_NOISE = 1e-4
+CLEAN_NOISE = 1e-4
 """Below this deviation (metres at one metre) depth is taken as exact: no averaging."""
+TRIM = 0.005
+"""Share of points beyond each end of a box where depth is noisy."""
 _CONTRAST = 0.015
 
 
@@ -122,7 +124,7 @@ def clean(
         on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
     """
-    noisy = noise > _CLEAN_NOISE
+    noisy = noise > CLEAN_NOISE
     valid = inverse > 0
     mask = outline.mask
     inner = outline.inside > BAND_PX

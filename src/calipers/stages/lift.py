@@ -31,7 +31,7 @@ DENSE_POINTS = 1500
 """Points an object has while gaps are found."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
-CROP_PIXELS = 16_000
+CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
 
@@ -190,7 +190,7 @@ def _fill(
     points = patch.points(kept)
     rim = cleaned.rim
     outline, inside = patch.points(rim), patch.points(kept & ~rim)
-    low, high = box.extents(outline, inside, np.eye(3), patch.camera)
+    low, high = box.extents(outline, inside, np.eye(3), patch.camera, _trim(view))
     made.center_camera, made.size_camera = _center_size(low, high)
     if view.level_from_camera is not None:
         low, high = _level_box(view, patch, (outline, inside), cleaned, base)
@@ -256,7 +256,7 @@ def _level_box(
     transform = view.level_from_camera
     assert transform is not None
     axes = transform[:3, :3]
-    low, high = box.extents(*points, axes, patch.camera)
+    low, high = box.extents(*points, axes, patch.camera, _trim(view))
     if base is not None and low[2] - base < max(0.8 * (high[2] - low[2]), 0.02):
         low[2] = base
     if cleaned.hidden_share < 0.15:
@@ -264,6 +264,10 @@ def _level_box(
         far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
     return low + transform[:3, 3], high + transform[:3, 3]
+
+
+def _trim(view: View) -> float:
+    return cloud.TRIM if view.noise > cloud.CLEAN_NOISE else 0.0
 
 
 def _center_size(low: Doubles, high: Doubles) -> tuple[Floats, Floats]:
