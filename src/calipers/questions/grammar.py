@@ -138,7 +138,7 @@ def _plural_noun(noun: str) -> bool:
     return noun.endswith("s")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def is_plural(reference: str) -> bool:
     """Whether a referring expression takes a plural verb, judged by its head noun.
 
@@ -158,7 +158,7 @@ def is_plural(reference: str) -> bool:
     return head[0] in _PLURAL_DETERMINERS or _plural_noun(head[-1])
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def slot_values(reference: str) -> tuple[str, ...]:
     """The eight forms of a reference in the order of `FORMS`.
 

@@ -133,7 +133,7 @@ def read_caption(caption: str) -> Phrase:
     return _read(caption if len(caption) <= _READ else _clean(caption)[:_READ])
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _read(caption: str) -> Phrase:
     text = _clean(caption)
     determiner, noun = _split_determiner(_as_phrase(text))
