@@ -102,6 +102,11 @@ def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
     return total / np.where(share > 0, share, 1), share
 
 
+def smooth(inverse: Floats, valid: Bools) -> Floats:
+    """Average of the valid readings in a window of 3x3 pixels, (h, w)."""
+    return _mean(inverse, valid, 3)[0]
+
+
 def clean(
     inverse: Floats,
     outline: Outline,

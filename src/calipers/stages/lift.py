@@ -171,7 +171,7 @@ def _lift_object(
     inverse = np.divide(1, patch.z, out=np.zeros_like(patch.z), where=patch.z > 0)
     others = np.ascontiguousarray(view.covered[patch.window]) > patch.outline.mask
     base = _base(view, patch)
-    surface = _surfaces(view, patch, base)
+    surface = _surfaces(view, patch, base, inverse)
     cleaned = cloud.clean(inverse, patch.outline, others, surface, view.noise, patch.camera.fx)
     kept = cleaned.pixels
     if np.count_nonzero(kept) < LEAST_PIXELS:
@@ -317,13 +317,18 @@ def _with_depth(patch: Patch, view: View, z: Floats) -> Patch:
     return replace(patch, x=view.ray_x[u] * z, y=view.ray_y[v, None] * z, z=z)
 
 
-def _surfaces(view: View, patch: Patch, base: float | None) -> Bools:
+def _surfaces(view: View, patch: Patch, base: float | None, inverse: Floats) -> Bools:
     """Pixels of a crop on a surface around the object: a large plane or what it stands on.
 
     A surface counts when the ring around the mask shows it and the inside of the mask does not.
     """
     valid = patch.z > 0
-    tolerance = _tolerance(view, patch.z)
+    if view.noise > cloud.CLEAN_NOISE:
+        steady = cloud.smooth(inverse, valid)
+        patch = _with_depth(
+            patch, view, np.divide(1, steady, out=np.zeros_like(steady), where=valid)
+        )
+    tolerance = _tolerance(view, patch.z, 2.5)
     ring = (patch.outline.outside <= 6) & ~patch.outline.mask & valid
     inside = (patch.outline.inside > cloud.BAND_PX) & valid
     rings, insides = np.count_nonzero(ring), np.count_nonzero(inside)
@@ -343,8 +348,8 @@ def _nearby_surfaces(view: View, base: float | None) -> Iterator[tuple[Doubles, 
         yield -view.level.gravity, -base
 
 
-def _tolerance(view: View, z: Floats) -> Floats:
-    return np.asarray(0.002 + 0.003 * z + np.float32(4 * view.noise) * z * z)
+def _tolerance(view: View, z: Floats, deviations: float) -> Floats:
+    return np.asarray(0.002 + 0.003 * z + np.float32(deviations * view.noise) * z * z)
 
 
 def _base(view: View, patch: Patch) -> float | None:
@@ -377,7 +382,7 @@ def _base(view: View, patch: Patch) -> float | None:
     at = at[level]
     if len(at) < max(20, 0.03 * len(rows)):
         return None
-    bin_m = float(np.median(_tolerance(view, z[level])))
+    bin_m = float(np.median(_tolerance(view, z[level], 4.0)))
     return _highest_mode(at, bin_m, float(low) + 2 * bin_m)
 
 
