@@ -27,6 +27,7 @@ CLEAN_NOISE = 1e-4
 """Below this deviation (metres at one metre) depth is taken as exact: no averaging."""
 TRIM = 0.005
 """Share of points beyond each end of a box where depth is noisy."""
+_ISLAND_STEP = 0.04
 _CONTRAST = 0.015
 
 
@@ -78,13 +79,17 @@ def _depth(mask: Bools) -> NDArray[np.int32]:
 
 def _rim(mask: Bools) -> Bools:
     """Pixels of the mask with one of their eight neighbours outside it."""
+    return mask & ~_rim_less(mask)
+
+
+def _rim_less(mask: Bools) -> Bools:
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]
     rows = inner.copy()
     inner[:, 1:] &= rows[:, :-1]
     inner[:, :-1] &= rows[:, 1:]
-    return mask & ~inner
+    return inner
 
 
 def quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -148,6 +153,7 @@ def clean(
     settled = inverse
     if noisy:
         settled, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
+        pixels = _without_islands(settled, pixels, outline.inside > BAND_PX)
     rim = _rim(pixels)
     outside = np.where(pixels | mask, 0, inverse)
     hidden = _hidden_share(outside, settled, rim, noise)
@@ -195,6 +201,26 @@ def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[
     rest = np.zeros_like(rim)
     rest[rows[~known], columns[~known]] = True
     return settled, pixels & (share > 0) & ~rest
+
+
+def _without_islands(inverse: Floats, pixels: Bools, inner: Bools) -> Bools:
+    """Leave out small pieces inside the mask at a depth of their own: false matches of stereo."""
+    far, near = np.where(pixels, inverse, np.inf), np.where(pixels, inverse, 0)
+    spread = ndimage.maximum_filter(near, 3) - ndimage.minimum_filter(far, 3)
+    labels, count = ndimage.label(pixels & (spread < _ISLAND_STEP * inverse))
+    if count < 2:
+        return pixels
+    size = np.bincount(labels.ravel())
+    size[0] = 0
+    reaching = np.bincount(labels[~inner].ravel(), minlength=count + 1) > 0
+    small = size < 0.15 * size.sum()
+    if not small[1:].any():
+        return pixels
+    low, high = quantiles(inverse[labels == size.argmax()], (0.02, 0.98))
+    odd = (inverse < (1 - _ISLAND_STEP) * low) | (inverse > (1 + _ISLAND_STEP) * high)
+    odd &= (small & ~reaching)[labels] | (inverse < (1 - 3 * _ISLAND_STEP) * low)
+    island = small[labels] & (labels > 0) & odd
+    return np.asarray(pixels & ~(odd & ~_rim_less(~island)))
 
 
 def _extend(
