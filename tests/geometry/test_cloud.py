@@ -1,0 +1,109 @@
+"""Storing, thinning and measuring clouds and masks, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calipers.geometry.cloud import MOST_POINTS, Outline, quantiles, quantise, thin
+
+
+def restored(steps, origin, scale):
+    return origin + steps * np.float32(scale)
+
+
+def test_quantise_by_hand():
+    """2 m long: steps of 1 mm from the lowest corner."""
+    points = np.array([[1, 0, 3], [3, 0.25, 3.0004], [2, 0.5, 3.0006]], np.float32)
+    steps, origin, scale = quantise(points)
+    assert scale == pytest.approx(0.001)
+    assert origin.tolist() == [1, 0, 3]
+    assert steps.dtype == np.int16
+    assert steps.tolist() == [[0, 0, 0], [2000, 250, 0], [1000, 500, 1]]
+
+
+def test_small_clouds_have_steps_of_a_tenth_of_a_millimetre():
+    steps, _, scale = quantise(np.array([[0, 0, 1], [0.05, 0, 1]], np.float32))
+    assert scale == pytest.approx(1e-4)
+    assert steps.tolist() == [[0, 0, 0], [500, 0, 0]]
+
+
+def test_one_point_can_be_stored():
+    point = np.array([[0.1, -0.2, 1.5]], np.float32)
+    np.testing.assert_array_equal(restored(*quantise(point)), point)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 600), st.floats(1e-3, 50))
+def test_stored_points_come_back_to_half_a_step(seed, count, size):
+    points = np.random.default_rng(seed).uniform(-size, size, (count, 3)).astype(np.float32)
+    steps, origin, scale = quantise(points)
+    assert steps.min() >= 0
+    assert steps.max() <= 2000
+    error = np.abs(restored(steps, origin, scale) - points).max()
+    assert error <= 0.5 * scale + 4e-7 * size
+
+
+def test_few_points_stay_as_they_are():
+    points = np.random.default_rng(0).normal(size=(512, 3)).astype(np.float32)
+    np.testing.assert_array_equal(thin(points), points)
+
+
+def test_thinning_keeps_the_ends_the_chosen_and_the_order():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-1, 1, (1900, 3)).astype(np.float32)
+    few = thin(points, 200, keep=[7, 1234])
+    assert 150 < len(few) <= 202
+    np.testing.assert_array_equal(few.min(0), points.min(0))
+    np.testing.assert_array_equal(few.max(0), points.max(0))
+    place = {tuple(p): k for k, p in enumerate(points.tolist())}
+    where = [place[tuple(p)] for p in few.tolist()]
+    assert where == sorted(where)
+    assert {7, 1234} <= set(where)
+
+
+@pytest.mark.parametrize("count", [513, 5000, 100_000])
+def test_thinning_spreads_over_the_whole_and_is_small(count):
+    """Points along a line: no gap is much longer than even spacing."""
+    points = np.zeros((count, 3), np.float32)
+    points[:, 0] = np.linspace(0, 1, count)
+    few = thin(points)
+    assert 300 < len(few) <= MOST_POINTS == 512
+    assert np.diff(few[:, 0]).max() < 1 / 200
+    assert few[[0, -1], 0].tolist() == [0, 1]
+
+
+def test_steps_to_the_outline_of_a_square():
+    """Five pixels wide: three steps to the middle, diagonals count as one."""
+    mask = np.zeros((9, 9), bool)
+    mask[2:7, 2:7] = True
+    outline = Outline.of(mask)
+    assert outline.inside[4].tolist() == [0, 0, 1, 2, 3, 2, 1, 0, 0]
+    assert outline.outside[4].tolist() == [2, 1, 0, 0, 0, 0, 0, 1, 2]
+    assert outline.inside[2, 2] == 1
+    assert outline.outside[0, 0] == 2
+
+
+@given(st.integers(0, 2**32), st.floats(0.02, 0.98))
+def test_steps_to_the_outline_agree_with_a_search_of_all_pixels(seed, share):
+    mask = np.random.default_rng(seed).random((7, 11)) < share
+    outline = Outline.of(mask)
+    for found, own in ((outline.inside, mask), (outline.outside, ~mask)):
+        others = np.argwhere(~own)
+        assert (found[~own] == 0).all()
+        for row, column in np.argwhere(own) if len(others) else ():
+            steps = np.abs(others - [row, column]).max(1).min()
+            assert found[row, column] == steps
+
+
+def test_quantiles_by_hand():
+    values = np.arange(101, dtype=np.float32)[::-1]
+    assert quantiles(values, (0.0, 0.05, 0.5, 1.0)) == (0, 5, 50, 100)
+    assert quantiles(np.array([3.0], np.float32), (0.05, 0.95)) == (3, 3)
+
+
+def test_quantiles_of_many_values():
+    values = np.random.default_rng(0).uniform(0, 1, 50_000).astype(np.float32)
+    found = quantiles(values, (0.05, 0.5, 0.95))
+    assert found == pytest.approx((0.05, 0.5, 0.95), abs=0.02)
