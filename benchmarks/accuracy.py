@@ -158,7 +158,7 @@ def frames(count: int, first: int, faults: Faults | None) -> Iterator[RoomFrame]
 
 def run(name: str, made: Iterator[RoomFrame] | list[RoomFrame], details: bool) -> None:
     comparisons, measures = Score(), Score()
-    angles, unlevel, seconds, wrong_support = [], 0, 0.0, 0
+    angles, unlevel, seconds = [], 0, 0.0
     for room in made:
         masks = [decode_mask(o.rle) for o in room.frame.objects or () if o.rle]
         start = time.process_time()

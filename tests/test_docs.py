@@ -165,7 +165,13 @@ def test_every_reason_is_named_with_its_meaning() -> None:
     assert rows(text) == set(REASONS) | later
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     raised = set(re.findall(r'Skip\(\s*"(\w+)"', source))
-    facts = {"no_level_frame", "no_support_plane", "not_lifted", "not_ready"}  # of one call
+    facts = {
+        "no_level_frame",
+        "no_support_plane",
+        "not_lifted",
+        "not_ready",
+        "not_whole",
+    }  # of one call
     assert raised <= set(REASONS) | later | facts
 
 

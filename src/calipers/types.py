@@ -149,6 +149,8 @@ class SceneObject:
         center_camera, size_camera: (3,) box in the camera frame, metres.
         center_level, size_level: (3,) box in the level frame; None without one.
         depth_center, depth_mean, depth_p5, depth_p95: z-depth in metres over the cleaned mask.
+        touches_border: the mask reaches the picture's border.
+        hidden_share: part of the outline beyond which something nearer is seen.
         cloud: (N, 3) int16, N at most 512; metres in the camera frame = origin + scale * cloud.
     """
 
@@ -169,6 +171,7 @@ class SceneObject:
     depth_p5: float | None = None
     depth_p95: float | None = None
     touches_border: bool = False
+    hidden_share: float = 0.0
     cloud: NDArray[np.int16] | None = None
     cloud_origin: Floats | None = None
     cloud_scale: float | None = None
@@ -186,6 +189,11 @@ class SceneObject:
             )
         if (self.center_camera is None) != (self.cloud is None):
             raise DataError("an object has both a box and a cloud, or neither")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the object is seen to its ends, so that its size and its bottom are known."""
+        return not self.touches_border and self.hidden_share <= 0.25
 
     @property
     def lifted(self) -> bool:

@@ -47,6 +47,7 @@ OBJECT_FIELDS = pa.struct(
         ("depth_p5", _NUMBER),
         ("depth_p95", _NUMBER),
         ("touches_border", pa.bool_()),
+        ("hidden_share", pa.float32()),
         ("cloud", pa.list_(pa.int16())),
         ("cloud_origin", _VECTOR),
         ("cloud_scale", _NUMBER),

@@ -39,6 +39,9 @@ QUANTITIES = (
 _PAIRED = 10
 """Quantities before this position belong to pairs, the others to one object."""
 _ROW = {name: k for k, name in enumerate(QUANTITIES)}
+_WHOLE = ("above", "tall", "wide", "big", "height", "width", "elevation")
+"""Quantities that are only known of objects seen to their ends."""
+_WHOLE_ROWS = [_ROW[name] for name in _WHOLE]
 _LEVEL_ROWS = [_ROW[t.quantity] for t in TYPE_LIST if t.needs_level]
 
 _TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
@@ -151,6 +154,10 @@ class Survey:
             self.value[_LEVEL_ROWS] = np.nan
         elif self.scene.support_plane is None:
             self.value[_ROW["elevation"]] = np.nan
+        cut = np.array([not self.scene.objects[k].whole for k in self.objects], dtype=bool)
+        if cut.any():
+            unsure = cut[self.first] | cut[self.second]
+            self.value[np.ix_(_WHOLE_ROWS, unsure)] = np.nan
         elevation = self.value[_ROW["elevation"]]
         elevation[np.abs(elevation) <= self.margin[_ROW["elevation"]]] = 0.0
 
@@ -238,7 +245,8 @@ def measure(scene: Scene, type: str, *object_index: int) -> Fact:
 
     Raises:
         UsageError: an unknown type, a wrong number of objects or a position outside the scene.
-        Skip: ``no_level_frame``, ``no_support_plane`` or ``not_lifted``: this scene cannot tell.
+        Skip: ``no_level_frame``, ``no_support_plane``, ``not_lifted`` or ``not_whole``: this scene
+            cannot tell.
     """
     row = question_type(type)
     _check_objects(scene, row, object_index)
@@ -315,6 +323,8 @@ def _check_knowable(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> N
     for k in chosen:
         if not _placed(scene, scene.objects[k]):
             raise Skip("not_lifted", f"object {k} of scene {scene.id} has no place in 3D")
+        if row.quantity in _WHOLE and not scene.objects[k].whole:
+            raise Skip("not_whole", f"object {k} of scene {scene.id} is not seen to its ends")
 
 
 _AXES = {"left": [0], "behind": [1], "vertical_distance": [2], "horizontal_distance": [0, 1]}

@@ -196,6 +196,7 @@ def _fill(
         low, high = _level_box(view, patch, (outline, inside), cleaned, base)
         made.center_level, made.size_level = _center_size(low, high)
     made.pixels = len(points) * patch.window[0].step ** 2
+    made.hidden_share = float(np.float32(cleaned.hidden_share))
     made.depth_mean = float(points[:, 2].mean())
     made.depth_p5, made.depth_p95 = cloud.quantiles(points[:, 2], (0.05, 0.95))
     made.depth_center = _depth_at_center(kept, patch.z)
