@@ -27,7 +27,7 @@ from calipers.types import (
 
 LEAST_PIXELS = 12
 """An object with fewer cleaned pixels is not lifted."""
-DENSE_POINTS = 1500
+DENSE_POINTS = 800
 """Points an object has while gaps are found."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
