@@ -21,7 +21,7 @@ Indices = NDArray[np.intp]
 
 BAND_PX = 3
 """Masks are trusted to this many pixels."""
-_FEW = 128
+_FEW, _MORE = 128, 800
 _WINDOW = 4 * BAND_PX + 3
 CLEAN_NOISE = 1e-4
 """Below this deviation (metres at one metre) depth is taken as exact: no averaging."""
@@ -286,8 +286,8 @@ def _plausible(inverse: Floats, solid: Bools, pixels: Bools, focal_px: float) ->
 MOST_POINTS = 512
 
 
-def thin(points: Floats, most: int = MOST_POINTS, keep: Sequence[int] = ()) -> Floats:
-    """Choose about `most` of (N, 3) points: the ends along 26 directions, `keep`, the rest evenly.
+def thin(points: Floats, most: int = MOST_POINTS) -> Floats:
+    """Choose at most `most` of (N, 3) points: the ends along 26 directions, the rest evenly.
 
     The order stays, so that neighbours in the picture stay neighbours (and compress well).
     """
@@ -298,43 +298,51 @@ def thin(points: Floats, most: int = MOST_POINTS, keep: Sequence[int] = ()) -> F
     chosen = np.zeros(len(points), dtype=bool)
     chosen[np.linspace(0, len(points) - 1, most - len(ends)).astype(np.intp)] = True
     chosen[ends] = True
-    chosen[list(keep)] = True
     return np.asarray(points[chosen])
 
 
-def closest_pairs(clouds: Sequence[Floats]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Find close points between every two of the clouds: ((a, b), (point of a, point of b)).
+def closest_pairs(clouds: Sequence[Floats]) -> list[tuple[tuple[int, int], Floats]]:
+    """Find close points between every two clouds (N, 3): ((a, b), (2, 3) a point of each).
 
-    The closest of 128 points a cloud, improved by going three times to the nearest point of the
-    other whole cloud: a bound from above that is exact for convex bodies, and close for others.
+    The closest of 128 points a cloud, improved by going to the nearest point of the other cloud
+    and back: among 800 points of each, and where that comes close, among all. This bounds the
+    distance from above; it is exact for convex bodies and close for others.
     """
     count = len(clouds)
     if count < 2:
         return []
     first, second = np.triu_indices(count, 1)
-    few = [np.linspace(0, len(c) - 1, _FEW).astype(np.intp) for c in clouds]
-    coarse = np.stack([c[chosen] for c, chosen in zip(clouds, few, strict=True)])
-    most = max(map(len, clouds))
-    dense = np.stack([c[np.arange(most) % len(c)] for c in clouds])
-    square = np.stack([_squares(coarse[a], coarse[b]) for a, b in zip(first, second, strict=True)])
+    few = np.stack([_some(c, _FEW) for c in clouds])
+    square = np.stack([_squares(few[a], few[b]) for a, b in zip(first, second, strict=True)])
     best = square.reshape(len(first), -1).argmin(1)
-    at_a = np.array([few[a][k // _FEW] for a, k in zip(first, best, strict=True)])
-    at_b = at_a
+    at_a = few[first, best // _FEW]
+    more = np.stack([_some(c, _MORE) for c in clouds])
     for _ in range(2):
-        at_b = _nearest(dense, second, dense[first, at_a])
-        at_a = _nearest(dense, first, dense[second, at_b])
-    sizes = np.array([len(c) for c in clouds])
-    ends = zip((at_a % sizes[first]).tolist(), (at_b % sizes[second]).tolist(), strict=True)
-    return list(zip(zip(first.tolist(), second.tolist(), strict=True), ends, strict=True))
+        at_b = _nearest(more[second], at_a)
+        at_a = _nearest(more[first], at_b)
+    ends = np.stack((at_a, at_b), axis=1)
+    extent = np.array([float(np.ptp(c, axis=0).max()) for c in more])
+    sampled = np.maximum(extent[first], extent[second]) / _MORE**0.5
+    for k in np.flatnonzero(np.linalg.norm(at_a - at_b, axis=1) < 5 * sampled):
+        for _ in range(2):
+            ends[k, 1] = _nearest(clouds[second[k]][None], ends[k, :1])[0]
+            ends[k, 0] = _nearest(clouds[first[k]][None], ends[k, 1:])[0]
+    return [((int(a), int(b)), e) for a, b, e in zip(first, second, ends, strict=True)]
+
+
+def _some(cloud: Floats, count: int) -> Floats:
+    return np.asarray(cloud[np.linspace(0, len(cloud) - 1, count).astype(np.intp)])
 
 
 def _squares(a: Floats, b: Floats) -> Floats:
     return np.asarray((a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T))
 
 
-def _nearest(dense: Floats, which: Indices, points: Floats) -> Indices:
-    offset = dense[which] - points[:, None]
-    return np.asarray(np.einsum("pki,pki->pk", offset, offset).argmin(1))
+def _nearest(clouds: Floats, points: Floats) -> Floats:
+    """Of each cloud (P, K, 3) the point nearest to points (P, 3)."""
+    offset = clouds - points[:, None]
+    nearest = np.einsum("pki,pki->pk", offset, offset).argmin(1)
+    return np.asarray(clouds[np.arange(len(clouds)), nearest])
 
 
 def quantise(points: Floats) -> tuple[NDArray[np.int16], Floats, float]:

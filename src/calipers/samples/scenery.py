@@ -215,7 +215,8 @@ class _Furnisher:
             return self._against_wall(parts)
         view, (wide, deep, _) = self.layout.view, self.layout.room_wdh
         bearing = self.rng.uniform(-0.9, 0.9) * view.camera.cx / view.camera.fx
-        away = self.rng.uniform(max(1.5, _nearest_floor(view) + 0.2), max(3.0, deep))
+        nearest = max(1.5, _nearest_floor(view) + 0.2)
+        away = self.rng.uniform(nearest, max(3.0, deep, nearest))
         at = view.at * [1, 1, 0] + away * (view.level_axes[1] + bearing * view.level_axes[0])
         parts = _stand(parts, self._yaw(), at)
         low, high = bounds(parts, np.eye(3))

@@ -27,8 +27,8 @@ from calipers.types import (
 
 LEAST_PIXELS = 12
 """An object with fewer cleaned pixels is not lifted."""
-DENSE_POINTS = 800
-"""Points an object has while gaps are found."""
+GUESSED_POINTS = 800
+"""Points of an object that are mirrored to its far side and dropped to its feet."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
 CROP_PIXELS = 24_000
@@ -185,7 +185,8 @@ def _lift_object(
 def _fill(
     made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean, base: float | None
 ) -> Floats:
-    """Set everything that is measured on the cleaned pixels, and return a dense cloud."""
+    """Set everything that is measured on the cleaned pixels, and return the points,
+    those that the object hides among them."""
     kept = cleaned.pixels
     points = patch.points(kept)
     rim = cleaned.rim
@@ -200,14 +201,14 @@ def _fill(
     made.depth_mean = float(points[:, 2].mean())
     made.depth_p5, made.depth_p95 = cloud.quantiles(points[:, 2], (0.05, 0.95))
     made.depth_center = _depth_at_center(kept, patch.z)
-    dense = cloud.thin(points, DENSE_POINTS)
     if view.level_from_camera is None or made.center_level is None:
-        return dense
+        return points
     transform = view.level_from_camera
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
-    parts = [dense, _hidden(2 * center.astype(np.float32) - dense, patch)]
+    some = cloud.thin(points, GUESSED_POINTS)
+    parts = [points, _hidden(2 * center.astype(np.float32) - some, patch)]
     if base is not None:
-        parts.append(_feet(dense, transform, made))
+        parts.append(_feet(some, transform, made))
     return np.concatenate(parts)
 
 
@@ -236,14 +237,15 @@ def _hidden(points: Floats, patch: Patch) -> Floats:
 
 def _store_clouds(lifted: list[tuple[SceneObject, Floats]]) -> None:
     """Store at most 512 points an object, among them those closest to each other object."""
-    contacts: list[list[int]] = [[] for _ in lifted]
-    if len(lifted) > 1:
-        nearest = cloud.closest_pairs([dense for _, dense in lifted[:MOST_CONTACTS]])
-        for (a, b), (i, j) in nearest:
-            contacts[a].append(i)
-            contacts[b].append(j)
-    for (made, dense), extra in zip(lifted, contacts, strict=True):
-        few = cloud.thin(dense, cloud.MOST_POINTS - len(extra), extra)
+    contacts: list[list[Floats]] = [[] for _ in lifted]
+    clouds = [points for _, points in lifted[:MOST_CONTACTS]]
+    for (a, b), (on_a, on_b) in cloud.closest_pairs(clouds):
+        contacts[a].append(on_a)
+        contacts[b].append(on_b)
+    for (made, points), extra in zip(lifted, contacts, strict=True):
+        few = cloud.thin(points, cloud.MOST_POINTS - len(extra))
+        if extra:
+            few = np.concatenate((few, np.stack(extra)))
         made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(few)
 
 
