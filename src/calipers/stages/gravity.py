@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calipers.geometry.plane import Blocks, Plane, find_planes
+from calipers.geometry.plane import Blocks, Plane
 from calipers.types import Bools, Doubles
 
 LEAST_CONFIDENCE = 0.25
@@ -34,7 +34,6 @@ class Level:
         gravity: (3,) unit, down.
         support_plane: (4,) unit normal (= -gravity) and offset; None when no surface was found.
         confidence: in [0, 1].
-        planes: all large planes found, for cleaning masks.
     """
 
     gravity: Doubles
@@ -57,11 +56,6 @@ def level_from_gravity(gravity: Doubles, blocks: Blocks, planes: Sequence[Plane]
     """Find the support surface when gravity is known."""
     up = -np.asarray(gravity, dtype=np.float64)
     return Level(-up, _support(up, blocks, planes), 1.0)
-
-
-def planes_of(blocks: Blocks) -> list[Plane]:
-    """The large planes of a depth map, the largest first."""
-    return find_planes(blocks)
 
 
 def _support(up: Doubles, blocks: Blocks, planes: Sequence[Plane]) -> Doubles | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calipers.errors import Skip
 from calipers.geometry import box, cloud
@@ -56,7 +57,7 @@ class View:
     planes: list[Plane]
     level: Level | None
     level_from_camera: Doubles | None
-    covered: np.ndarray
+    covered: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
