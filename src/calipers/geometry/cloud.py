@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +154,9 @@ def clean(
     settled = inverse
     if noisy:
         settled, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
-        pixels = _without_islands(settled, pixels, outline.inside > BAND_PX)
+        every = np.s_[::2, ::2]
+        islands = _islands(settled[every], pixels[every], inner[every])
+        pixels &= ~_fine(islands, pixels.shape)
     rim = _rim(pixels)
     outside = np.where(pixels | mask, 0, inverse)
     hidden = _hidden_share(outside, settled, rim, noise)
@@ -164,22 +167,27 @@ def _two_sides(
     inverse: Floats, own: Bools, solid: Bools, around: Bools
 ) -> tuple[Floats, Floats, Bools]:
     """Inverse depth of the object and of what surrounds it, by pixel, and where both are known."""
-    object_, near = _coarse_mean(inverse, solid)
+    object_, near = _coarse_mean(inverse, solid, _WINDOW)
     front = ndimage.maximum_filter(np.where(own, inverse, 0), 5, mode="constant")
     object_ = np.where(near > 0, object_, front)
-    ground, near_ground = _coarse_mean(inverse, around)
+    ground, near_ground = _coarse_mean(inverse, around, _WINDOW)
     return object_, ground, (object_ > 0) & (near_ground > 0)
 
 
-def _coarse_mean(values: Floats, where: Bools) -> tuple[Floats, Floats]:
-    """`_mean` in a window of 15 pixels, worked out at every second pixel of every second row."""
-    mean, share = _mean(values[::2, ::2], where[::2, ::2], _WINDOW // 2)
-    height, width = values.shape
-    return tuple(a.repeat(2, 0)[:height].repeat(2, 1)[:, :width] for a in (mean, share))  # type: ignore[return-value]
+def _coarse_mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
+    """`_mean` in a window of about `size` pixels, from every second pixel of every second row."""
+    mean, share = _mean(values[::2, ::2], where[::2, ::2], size // 2)
+    return _fine(mean, values.shape), _fine(share, values.shape)
+
+
+def _fine(coarse: Any, shape: tuple[int, ...]) -> Any:
+    """Bring what was worked out at every second pixel back to (h, w)."""
+    return coarse.repeat(2, 0)[: shape[0]].repeat(2, 1)[:, : shape[1]]
 
 
 def _hidden_share(outside: Floats, inverse: Floats, rim: Bools, noise: float) -> float:
-    nearest = ndimage.maximum_filter(outside, 2 * BAND_PX + 1, mode="constant")
+    """Part of the rim beside which something is nearer by 3 % (and by four deviations)."""
+    nearest = _fine(ndimage.maximum_filter(outside[::2, ::2], 3, mode="constant"), rim.shape)
     hidden = rim & (nearest > 1.03 * inverse + 4 * noise)
     return float(np.count_nonzero(hidden)) / max(1, int(np.count_nonzero(rim)))
 
@@ -190,8 +198,8 @@ def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[
     Near the outline, where half of the readings are mixed with the background, a local plane of
     the good readings is extended instead.
     """
-    for size in (9, 7):
-        local, share = _mean(inverse, good, size)
+    for size in (10, 6):
+        local, share = _coarse_mean(inverse, good, size)
         good = pixels & (share > 0) & (np.abs(inverse - local) < 0.015 * local + 4 * noise)
     settled, share = _mean(inverse, good, 5)
     rim = _rim(pixels)
@@ -203,24 +211,22 @@ def _settle(inverse: Floats, pixels: Bools, good: Bools, noise: float) -> tuple[
     return settled, pixels & (share > 0) & ~rest
 
 
-def _without_islands(inverse: Floats, pixels: Bools, inner: Bools) -> Bools:
-    """Leave out small pieces inside the mask at a depth of their own: false matches of stereo."""
+def _islands(inverse: Floats, pixels: Bools, inner: Bools) -> Bools:
+    """Small pieces inside the mask at a depth of their own: false matches of a stereo camera."""
     far, near = np.where(pixels, inverse, np.inf), np.where(pixels, inverse, 0)
     spread = ndimage.maximum_filter(near, 3) - ndimage.minimum_filter(far, 3)
     labels, count = ndimage.label(pixels & (spread < _ISLAND_STEP * inverse))
-    if count < 2:
-        return pixels
-    size = np.bincount(labels.ravel())
+    size = np.bincount(labels.ravel(), minlength=2)
     size[0] = 0
-    reaching = np.bincount(labels[~inner].ravel(), minlength=count + 1) > 0
     small = size < 0.15 * size.sum()
-    if not small[1:].any():
-        return pixels
+    if count < 2 or not small[1:].any():
+        return np.zeros_like(pixels)
+    reaching = np.bincount(labels[~inner].ravel(), minlength=count + 1) > 0
     low, high = quantiles(inverse[labels == size.argmax()], (0.02, 0.98))
     odd = (inverse < (1 - _ISLAND_STEP) * low) | (inverse > (1 + _ISLAND_STEP) * high)
     odd &= (small & ~reaching)[labels] | (inverse < (1 - 3 * _ISLAND_STEP) * low)
     island = small[labels] & (labels > 0) & odd
-    return np.asarray(pixels & ~(odd & ~_rim_less(~island)))
+    return np.asarray(odd & ~_rim_less(~island))
 
 
 def _extend(
