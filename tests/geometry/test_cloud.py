@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
-from calipers.geometry.cloud import MOST_POINTS, Outline, quantiles, quantise, thin
+from calipers.geometry.cloud import MOST_POINTS, Outline, closest_pairs, quantiles, quantise, thin
 
 
 def restored(steps, origin, scale):
@@ -50,17 +51,16 @@ def test_few_points_stay_as_they_are():
     np.testing.assert_array_equal(thin(points), points)
 
 
-def test_thinning_keeps_the_ends_the_chosen_and_the_order():
+def test_thinning_keeps_the_ends_and_the_order():
     rng = np.random.default_rng(1)
     points = rng.uniform(-1, 1, (1900, 3)).astype(np.float32)
-    few = thin(points, 200, keep=[7, 1234])
-    assert 150 < len(few) <= 202
+    few = thin(points, 200)
+    assert 150 < len(few) <= 200
     np.testing.assert_array_equal(few.min(0), points.min(0))
     np.testing.assert_array_equal(few.max(0), points.max(0))
     place = {tuple(p): k for k, p in enumerate(points.tolist())}
     where = [place[tuple(p)] for p in few.tolist()]
     assert where == sorted(where)
-    assert {7, 1234} <= set(where)
 
 
 @pytest.mark.parametrize("count", [513, 5000, 100_000])
@@ -107,3 +107,40 @@ def test_quantiles_of_many_values():
     values = np.random.default_rng(0).uniform(0, 1, 50_000).astype(np.float32)
     found = quantiles(values, (0.05, 0.5, 0.95))
     assert found == pytest.approx((0.05, 0.5, 0.95), abs=0.02)
+
+
+def ball(center, count, seed=0):
+    """Points on a ball of 10 cm."""
+    points = np.random.default_rng(seed).normal(size=(count, 3))
+    points *= 0.1 / np.linalg.norm(points, axis=1)[:, None]
+    return (points + center).astype(np.float32)
+
+
+def test_closest_points_of_balls():
+    """Centres 0.3, 0.5 and 0.4 m apart: gaps 0.1, 0.3 and 0.2 m; a bound from above, near the
+    closest of all points."""
+    centers = [(0, 0, 2), (0.3, 0, 2), (0.3, 0.4, 2)]
+    clouds = [ball(center, 3000, seed) for seed, center in enumerate(centers)]
+    found = closest_pairs(clouds)
+    assert [pair for pair, _ in found] == [(0, 1), (0, 2), (1, 2)]
+    for (a, b), (one, other) in found:
+        assert (clouds[a] == one).all(1).any()
+        assert (clouds[b] == other).all(1).any()
+        least = cKDTree(clouds[a]).query(clouds[b])[0].min()
+        distance = np.linalg.norm(one - other)
+        assert least - 1e-6 <= distance <= least + 0.003
+    gaps = [np.linalg.norm(np.subtract(*ends)) for _, ends in found]
+    assert gaps == pytest.approx([0.1, 0.3, 0.2], abs=0.008)
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (1, 50), (90, 30)])
+def test_closest_points_of_small_clouds_are_exact(counts):
+    one, other = (ball((k, 0, 2), count, k) for k, count in enumerate(counts))
+    ((pair, ends),) = closest_pairs([one, other])
+    assert pair == (0, 1)
+    least = cKDTree(one).query(other)[0].min()
+    assert np.linalg.norm(ends[0] - ends[1]) == pytest.approx(least, abs=1e-5)
+
+
+def test_fewer_than_two_clouds_have_no_closest_points():
+    assert closest_pairs([]) == closest_pairs([ball((0, 0, 2), 5)]) == []

@@ -78,6 +78,15 @@ def test_the_floor_carries_when_a_table_is_smaller():
     assert level.support_plane[3] == pytest.approx(1.5, abs=1e-3)
 
 
+@pytest.mark.parametrize(("edge", "camera_above_m"), [(-0.9, 0.8), (-0.3, 1.5), (0.3, 1.5)])
+def test_the_lower_of_two_levels_carries_unless_little_of_it_is_seen(edge, camera_above_m):
+    """Straight over a table 0.7 m high that goes on to the right from x = edge: 2, 28 and
+    60 % of the picture are floor; 97, 69 and 28 % table top."""
+    table = Box(((edge + 2.5) / 2, 2.0, 0.35), (2.5 - edge, 4.0, 0.7))
+    level = find(shoot([], [FLOOR, table], height=1.5, pitch=45))
+    assert level.support_plane[3] == pytest.approx(camera_above_m, abs=1e-3)
+
+
 @pytest.mark.parametrize(("pitch", "y"), [(-15, 6), (-15, 3), (-30, 20), (-45, 6), (-90, 6)])
 def test_a_ceiling_is_never_a_floor(pitch, y):
     assert find(shoot([], [CEILING, wall(y)], pitch=pitch)) is None
@@ -110,6 +119,13 @@ def test_confidence_is_a_share():
     for roll in (0, 10, 20):
         level = find(shoot([], [FLOOR, wall(5)], pitch=30, roll=roll))
         assert level.confidence == pytest.approx(np.exp(-0.5 * (roll / 15) ** 2), abs=0.02)
+
+
+@pytest.mark.parametrize(("roll", "found"), [(24, True), (-24, True), (27, False), (-27, False)])
+def test_a_camera_rolled_by_more_than_25_degrees_has_no_level_frame(roll, found):
+    """exp(-(25 / 15)² / 2) is 0.25, the least confidence."""
+    shot = shoot([], [FLOOR, wall(5)], pitch=30, roll=roll)
+    assert (find(shot) is not None) is found
 
 
 def test_a_camera_turned_on_its_side_has_no_level_frame():
