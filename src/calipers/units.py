@@ -34,7 +34,8 @@ a mile, then miles.
 
 Units go by magnitude: mm below 1 cm, cm or mm below 10 cm, cm or m below 1 m, m below 1 km, then
 km. The limits are those of the rounded figure, so 0.9996 m is never "100.0 cm". Round figures from
-1 m and from 1 ft on are spelled out ("20 meters"); others are short ("1.2 m") 60 % of the time.
+1 m and from 1 ft on are spelled out ("20 meters"), and so are inches always, since "7 in in front
+of" reads badly; others are short ("1.2 m") 60 % of the time.
 
 What is published of the tree (SpatialVLM, arXiv:2401.12168, section 3.2): 0.86 m becomes "1 meter"
 with 75 %, "3 feet" or "90 cm" less often (here 10 % and 3 %, short and long together); 23 m becomes
@@ -82,7 +83,7 @@ _SLOTS = {
     2: ["m"] * 6 + ["long m"] * 4,
 }
 _KILOMETRES = ["km"] * 6 + ["long km"] * 4
-_INCHES = ["in"] * 6 + ["long in"] * 4
+_INCHES = ["long in"] * 10
 _FEET = ["ft"] * 6 + ["long ft"] * 4
 _MILES = ["long mi"] * 10
 
@@ -117,8 +118,9 @@ def say_length(value_m: float, u: Sequence[float]) -> str:
 def _say_edge(value_m: float, system: float, form: float) -> str:
     if not 0 <= value_m < LARGEST_M:
         raise DataError(f"length: wanted 0 to {LARGEST_M:g} metres, got {value_m}")
-    texts = ("0 in", "0 inches") if system < IMPERIAL_SHARE else ("0 cm", "0 meters")
-    return texts[form >= 0.6]
+    if system < IMPERIAL_SHARE:
+        return "0 inches"
+    return "0 cm" if form < 0.6 else "0 meters"
 
 
 def _form(slot: str, step_m: float) -> _Form:
@@ -154,8 +156,8 @@ def _fixed(figure_m: float, slots: list[str]) -> _Say:
 
 def _feet_inches(value_m: float, form: float) -> str:
     feet, inches = divmod(int(value_m / INCH_M + 0.5), 12)
-    if form < 0.6:
-        return f"{feet} ft {inches} in" if inches else f"{feet} ft"
+    if not inches and form < 0.6:
+        return f"{feet} ft"
     foot = "foot" if feet == 1 else "feet"
     if not inches:
         return f"{feet} {foot}"

@@ -52,7 +52,9 @@ or the floor slopes.
 and the bench's silhouettes follow the edge in the disparity, corrected by eye. Masks are of visible
 parts. Parts (wheels, seat, tank, headlight, mirror, turn signals) lie inside the motorcycle's mask.
 
-**Captions** are ours; "cardboard box" and "orange turn signal" stand three times each on purpose.
+**Captions** are ours; "taped cardboard box" and "orange turn signal" stand three times each
+on purpose. Each fits one thing in the picture or the three it names: there are more boxes, a second
+tub and a second mirror that have no outline.
 **Gravity** is not known and is not given.
 """
 
