@@ -115,6 +115,15 @@ def say_length(value_m: float, u: Sequence[float]) -> str:
     return says[bisect_right(limits, value_m)](value_m, form)
 
 
+def is_fine(text: str) -> bool:
+    """Whether a text of `say_length` has three digits or more, too fine for "about" before it.
+
+    >>> is_fine("57.3 cm"), is_fine("0.147 m"), is_fine("0.86 m"), is_fine("2 feet 10 inches")
+    (True, True, False, False)
+    """
+    return len(text.partition(" ")[0].replace(".", "").strip("0")) > 2
+
+
 def _say_edge(value_m: float, system: float, form: float) -> str:
     if not 0 <= value_m < LARGEST_M:
         raise DataError(f"length: wanted 0 to {LARGEST_M:g} metres, got {value_m}")

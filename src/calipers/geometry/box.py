@@ -26,7 +26,7 @@ def extents(
     turn = axes.T.astype(np.float32)
     per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
     rim = outline @ turn
-    faces = inside[:: 1 + len(inside) // 2000] @ turn if len(inside) else rim[:1]
+    faces = inside[:: 1 + len(inside) // 2000] @ turn if len(inside) else np.full((1, 3), np.nan)
     ends: list[Doubles] = []
     rim_order, face_order = np.sort(rim, axis=0), np.sort(faces, axis=0)
     k, j = int(trim * len(rim)), int(4 * trim * len(faces))

@@ -79,7 +79,7 @@ def _depth(mask: Bools) -> NDArray[np.int32]:
 
 
 def _rim(mask: Bools) -> Bools:
-    """Pixels of the mask with one of their eight neighbours outside it."""
+    """Pixels of the mask with one of their eight neighbours outside it or beyond the crop."""
     return mask & ~_rim_less(mask)
 
 
@@ -90,6 +90,8 @@ def _rim_less(mask: Bools) -> Bools:
     rows = inner.copy()
     inner[:, 1:] &= rows[:, :-1]
     inner[:, :-1] &= rows[:, 1:]
+    inner[[0, -1]] = False
+    inner[:, [0, -1]] = False
     return inner
 
 
@@ -108,6 +110,23 @@ def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
     return total / np.where(share > 0, share, 1), share
 
 
+def is_exact(depth_m: Floats, noise: float) -> bool:
+    """Whether a (H, W) depth map has next to no noise and clean edges.
+
+    Resized maps and those of a network have edges of several steps: where depth changes by more
+    than 5 % over two pixels of a row, the one between has neither side's depth. Noise is the
+    deviation of 1/depth.
+    """
+    if noise > CLEAN_NOISE:
+        return False
+    rows = depth_m[::4]
+    a, b, c = rows[:, :-2], rows[:, 1:-1], rows[:, 2:]
+    edge = (np.abs(c - a) > 0.05 * np.minimum(a, c)) & np.isfinite(a + c)
+    count = int(np.count_nonzero(edge))
+    share = (b[edge] - a[edge]) / (c[edge] - a[edge])
+    return int(np.count_nonzero((share > 0.15) & (share < 0.85))) <= 0.2 * count
+
+
 def smooth(inverse: Floats, valid: Bools) -> Floats:
     """Average of the valid readings in a window of 3x3 pixels, (h, w)."""
     return _mean(inverse, valid, 3)[0]
@@ -120,6 +139,7 @@ def clean(
     on_surface: Bools,
     noise: float,
     focal_px: float,
+    exact: bool,
 ) -> Clean:
     """Find the pixels of a crop that belong to the object.
 
@@ -134,8 +154,8 @@ def clean(
         taken: (h, w) pixels of other objects' masks.
         on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
+        exact: every reading is believed (`is_exact`); else neighbours vote and are averaged.
     """
-    noisy = noise > CLEAN_NOISE
     valid = inverse > 0
     mask = outline.mask
     inner = outline.inside > BAND_PX
@@ -146,13 +166,13 @@ def clean(
     clear &= np.abs(contrast) > np.maximum(_CONTRAST * object_, 4 * noise)
     alpha = np.where(clear, (inverse - ground) / np.where(clear, contrast, 1), mask)
     alpha = np.clip(alpha, 0, 1).astype(np.float32)
-    vote = _mean(alpha, reach, 3)[0] if noisy else alpha + 0.25
+    vote = _mean(alpha, reach, 3)[0] if not exact else alpha + 0.25
     pixels = solid | (reach & (vote > 0.5))
     pixels &= mask | (clear & ~taken)
     pixels &= inner | ~on_surface
     pixels &= _plausible(inverse, solid & pixels, pixels, focal_px)
     settled = inverse
-    if noisy:
+    if not exact:
         settled, pixels = _settle(inverse, pixels, pixels & (alpha > 0.85), noise)
         every = np.s_[::2, ::2]
         islands = _islands(settled[every], pixels[every], inner[every])
@@ -226,7 +246,7 @@ def _islands(inverse: Floats, pixels: Bools, inner: Bools) -> Bools:
     odd = (inverse < (1 - _ISLAND_STEP) * low) | (inverse > (1 + _ISLAND_STEP) * high)
     odd &= (small & ~reaching)[labels] | (inverse < (1 - 3 * _ISLAND_STEP) * low)
     island = small[labels] & (labels > 0) & odd
-    return np.asarray(odd & ~_rim_less(~island))
+    return np.asarray(odd & ndimage.maximum_filter(island, 3))
 
 
 def _extend(

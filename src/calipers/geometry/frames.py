@@ -11,7 +11,8 @@ from calipers.types import Doubles
 _FORWARD = np.array([0.0, 0.0, 1.0])
 _IMAGE_UP = np.array([0.0, -1.0, 0.0])
 _STRAIGHT_DOWN = 1e-3
-"""Length of the viewing direction's horizontal part below which the image's up is "forward"."""
+"""Length of the viewing direction's horizontal part below which the image's up is "forward"
+(looking down; looking up it is the image's down)."""
 
 
 def level_from_camera(gravity: ArrayLike, support_plane: ArrayLike | None = None) -> Doubles:
@@ -33,7 +34,8 @@ def level_from_camera(gravity: ArrayLike, support_plane: ArrayLike | None = None
     up /= length
     forward = _FORWARD - (_FORWARD @ up) * up
     if np.linalg.norm(forward) < _STRAIGHT_DOWN:
-        forward = _IMAGE_UP - (_IMAGE_UP @ up) * up
+        ahead = _IMAGE_UP if _FORWARD @ up < 0 else -_IMAGE_UP
+        forward = ahead - (ahead @ up) * up
     forward /= np.linalg.norm(forward)
     transform = np.eye(4)
     transform[:3, :3] = np.cross(forward, up), forward, up

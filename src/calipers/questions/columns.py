@@ -15,7 +15,7 @@ from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, weights
 from calipers.questions.sampling import Picks, generator, pick
 from calipers.questions.writing import ZERO_OUTCOMES, Positions, book
 from calipers.types import Doubles, Question, Scene
-from calipers.units import say_length
+from calipers.units import is_fine, say_length
 
 CONCISE = 0.5
 """Share of short answers ("1.2 m") beside whole sentences."""
@@ -143,7 +143,10 @@ def _write(
     measured = np.flatnonzero(picks.type >= QUALITATIVE)
     says = zip(measured.tolist(), value[measured].tolist(), uniforms[2:, measured].T.tolist())
     for k, metres, say in says:
-        slots[k] = (*slots[k], say_length(metres, say))
+        said = say_length(metres, say)
+        slots[k] = (*slots[k], said)
+        if is_fine(said):
+            answer[k] = pages.plain[answer[k]]
     return {
         "question": [pages.questions[at].render(case.slots) for at, case in zip(question, cases)],
         "answer": [pages.answers[at].render(filled) for at, filled in zip(answer, slots)],

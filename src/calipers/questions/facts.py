@@ -49,8 +49,8 @@ _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
 
 
 PREMISE_MARGINS = 3.0
-"""A length is asked for when it is more than so many margins: six standard deviations, so that its
-standard error is below a sixth of it and a false premise ("how far above") cannot be."""
+"""A length is asked for when it is more than so many margins: three standard deviations, so that
+its standard error is below a third of it and a false premise ("how far above") is unlikely."""
 
 
 def _premise(row: QuestionType) -> float:

@@ -9,6 +9,7 @@ Template ids count from one: ``left_predicate.q07``, ``left_predicate.yes.short.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from calipers.questions.registry import TYPE_LIST, QuestionType
 
 Positions = NDArray[np.intp]
 LENGTHS = ("short", "long")
+_HEDGE = re.compile(r"\b(about|roughly|around|would say|estimate)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Book:
         counts, first: (43,) how many question templates a type has, and where they begin.
         answer_counts, answer_first: (43, 3, 2) the same of answers, by type, position in the type's
             `outcomes`, and short or long.
+        plain: for each answer, one of the same list that says its value without "about" or the
+            like; the answer itself where it is plain or the list has no plain one.
     """
 
     questions: list[Template]
@@ -45,6 +49,7 @@ class Book:
     answer_ids: list[str]
     answer_counts: Positions
     answer_first: Positions
+    plain: list[int]
 
 
 ZERO_OUTCOMES = {"gap": "touching", "elevation": "resting"}
@@ -97,7 +102,20 @@ def make_book(raw: Mapping[str, Any]) -> Book:
         answer_ids=answers.ids,
         answer_counts=at_answer[..., 1],
         answer_first=at_answer[..., 0],
+        plain=_plain(answers.templates, at_answer.reshape(-1, 2).tolist()),
     )
+
+
+def _plain(templates: Sequence[Template], lists: Sequence[Sequence[int]]) -> list[int]:
+    """`Book.plain`, of templates in lists of (first, count)."""
+    plain = list(range(len(templates)))
+    for first, count in lists:
+        texts = [(at, templates[at].text) for at in range(first, first + count)]
+        sure = [at for at, text in texts if not _HEDGE.search(text)]
+        hedged = [at for at, text in texts if "{value}" in text and _HEDGE.search(text)]
+        for n, at in enumerate(hedged if sure else ()):
+            plain[at] = sure[n % len(sure)]
+    return plain
 
 
 @cache

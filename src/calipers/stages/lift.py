@@ -35,6 +35,7 @@ MOST_CONTACTS = 24
 CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
+_TOUCHING_M = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class View:
     Attributes:
         ray_x, ray_y: x/z of each column (W,), y/z of each row (H,).
         noise: standard deviation of one reading of 1/depth.
+        exact: noise is negligible and edges are sharp.
         planes: the large planes of the depth map.
         level_from_camera: (4, 4), None without a level frame.
         covered: (H, W) by how many masks a pixel is covered, at most 2.
@@ -54,10 +56,35 @@ class View:
     ray_x: Floats
     ray_y: Floats
     noise: float
+    exact: bool
     planes: list[Plane]
     level: Level | None
     level_from_camera: Doubles | None
     covered: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A level surface seen around the lower end of an object.
+
+    Attributes:
+        height: against gravity, from the camera, metres.
+        ahead: how far ahead of the camera it is seen just under the object, metres.
+    """
+
+    height: float
+    ahead: float
+
+    def carries(self, low: Doubles, high: Doubles) -> bool:
+        """Whether an object with these box ends (right, ahead, up) stands on the surface.
+
+        The line of sight under a standing object meets the surface before the object's middle;
+        under a hanging one it goes on behind it.
+        """
+        gap = low[2] - self.height
+        if gap < _TOUCHING_M:
+            return True
+        return bool(gap < 0.8 * (high[2] - low[2]) and self.ahead < (low[1] + high[1]) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +177,8 @@ def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
         if mask is not None:
             np.minimum(covered + mask, 2, out=covered)
     ray_x, ray_y = rays(camera)
-    return View(depth, camera, ray_x, ray_y, blocks.noise, planes, level, transform, covered)
+    exact = cloud.is_exact(depth, blocks.noise)
+    return View(depth, camera, ray_x, ray_y, blocks.noise, exact, planes, level, transform, covered)
 
 
 def _lift_object(
@@ -173,7 +201,9 @@ def _lift_object(
     others = np.ascontiguousarray(view.covered[patch.window]) > patch.outline.mask
     base = _base(view, patch)
     surface = _surfaces(view, patch, base, inverse)
-    cleaned = cloud.clean(inverse, patch.outline, others, surface, view.noise, patch.camera.fx)
+    cleaned = cloud.clean(
+        inverse, patch.outline, others, surface, view.noise, patch.camera.fx, view.exact
+    )
     kept = cleaned.pixels
     if np.count_nonzero(kept) < LEAST_PIXELS:
         made.reference_reason = "not lifted: no_depth"
@@ -184,7 +214,7 @@ def _lift_object(
 
 
 def _fill(
-    made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean, base: float | None
+    made: SceneObject, view: View, patch: Patch, cleaned: cloud.Clean, base: Base | None
 ) -> Floats:
     """Set everything that is measured on the cleaned pixels, and return the points,
     those that the object hides among them."""
@@ -208,7 +238,9 @@ def _fill(
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
     some = cloud.thin(points, GUESSED_POINTS)
     parts = [points, _hidden(2 * center.astype(np.float32) - some, patch)]
-    if base is not None:
+    assert made.size_level is not None
+    bottom = made.center_level[2] - made.size_level[2] / 2 - transform[2, 3]
+    if base is not None and abs(bottom - base.height) < 1e-4:
         parts.append(_feet(some, transform, made))
     return np.concatenate(parts)
 
@@ -255,23 +287,23 @@ def _level_box(
     patch: Patch,
     points: tuple[Floats, Floats],
     cleaned: cloud.Clean,
-    base: float | None,
+    base: Base | None,
 ) -> tuple[Doubles, Doubles]:
     transform = view.level_from_camera
     assert transform is not None
     axes = transform[:3, :3]
     low, high = box.extents(*points, axes, patch.camera, _trim(view))
-    if base is not None and low[2] - base < max(0.8 * (high[2] - low[2]), 0.02):
-        low[2] = base
     if cleaned.hidden_share < 0.15:
         footprint = cloud.quantiles(patch.z[cleaned.pixels], (0.5,))[0] / patch.camera.fx
         far = box.far_side(patch.along(axes[1]), cleaned.pixels, footprint)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
+    if base is not None and base.carries(low, high):
+        low[2] = base.height
     return low + transform[:3, 3], high + transform[:3, 3]
 
 
 def _trim(view: View) -> float:
-    return cloud.TRIM if view.noise > cloud.CLEAN_NOISE else 0.0
+    return 0.0 if view.exact else cloud.TRIM
 
 
 def _center_size(low: Doubles, high: Doubles) -> tuple[Floats, Floats]:
@@ -321,13 +353,13 @@ def _with_depth(patch: Patch, view: View, z: Floats) -> Patch:
     return replace(patch, x=view.ray_x[u] * z, y=view.ray_y[v, None] * z, z=z)
 
 
-def _surfaces(view: View, patch: Patch, base: float | None, inverse: Floats) -> Bools:
+def _surfaces(view: View, patch: Patch, base: Base | None, inverse: Floats) -> Bools:
     """Pixels of a crop on a surface around the object: a large plane or what it stands on.
 
     A surface counts when the ring around the mask shows it and the inside of the mask does not.
     """
     valid = patch.z > 0
-    if view.noise > cloud.CLEAN_NOISE:
+    if not view.exact:
         steady = cloud.smooth(inverse, valid)
         patch = _with_depth(
             patch, view, np.divide(1, steady, out=np.zeros_like(steady), where=valid)
@@ -345,18 +377,18 @@ def _surfaces(view: View, patch: Patch, base: float | None, inverse: Floats) -> 
     return on & valid
 
 
-def _nearby_surfaces(view: View, base: float | None) -> Iterator[tuple[Doubles, float]]:
+def _nearby_surfaces(view: View, base: Base | None) -> Iterator[tuple[Doubles, float]]:
     for plane in view.planes:
         yield plane.normal, plane.offset
     if base is not None and view.level is not None:
-        yield -view.level.gravity, -base
+        yield -view.level.gravity, -base.height
 
 
 def _tolerance(view: View, z: Floats, deviations: float) -> Floats:
     return np.asarray(0.002 + 0.003 * z + np.float32(deviations * view.noise) * z * z)
 
 
-def _base(view: View, patch: Patch) -> float | None:
+def _base(view: View, patch: Patch) -> Base | None:
     """Height (against gravity, from the camera) of the level surface around an object's lower end.
 
     Level surfaces are told from upright ones by the height of pixels two rows apart, which differs
@@ -387,7 +419,20 @@ def _base(view: View, patch: Patch) -> float | None:
     if len(at) < max(20, 0.03 * len(rows)):
         return None
     bin_m = float(np.median(_tolerance(view, z[level], 4.0)))
-    return _highest_mode(at, bin_m, float(low) + 2 * bin_m)
+    found = _highest_mode(at, bin_m, float(low) + 2 * bin_m)
+    return None if found is None else Base(found, _seen_under(view, patch))
+
+
+def _seen_under(view: View, patch: Patch) -> float:
+    """How far ahead the surface is that is seen just under an object; -inf when none is."""
+    assert view.level_from_camera is not None
+    mask = patch.outline.mask
+    bottom = int(np.flatnonzero(mask.any(1))[-1])
+    columns = mask[max(0, bottom - 3) : bottom + 1].any(0)
+    under = np.zeros_like(mask)
+    under[bottom + 3 : bottom + 7] = columns
+    ahead = patch.along(view.level_from_camera[1, :3])[under & (patch.z > 0)]
+    return float(np.median(ahead)) if len(ahead) else -np.inf
 
 
 def _highest_mode(heights: Floats, bin_m: float, limit: float) -> float | None:
