@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,17 @@ def test_columns_are_those_of_the_contract_in_order():
     assert set(columns["scene_id"]) == {"hand"}
     assert set(columns["image"]) == {"hand.png"}
     assert set(columns["frame"]) == {"level"}
+
+
+def test_three_digits_are_not_said_with_about():
+    """Nobody says "roughly 57.3 cm", but "57.3 cm" and "roughly 57 cm"."""
+    fine = re.compile(r"\b(\d\d\.\d|[1-9]\.\d\d|0\.[1-9]\d\d) ")
+    hedge = re.compile(r"\b(about|roughly|around|would say|estimate)\b", re.IGNORECASE)
+    said = [q.answer for q in ask(scene_of(five()), 2000, seed=4) if q.value]
+    exact = [answer for answer in said if fine.search(answer)]
+    assert len(exact) > 40
+    assert [answer for answer in exact if hedge.search(answer)] == []
+    assert sum(hedge.search(answer) is not None for answer in said) > 200
 
 
 @pytest.mark.parametrize("level", [True, False])

@@ -148,7 +148,7 @@ VOCABULARY = {
     "gap": (r"gap|space|room|clos|surface|clearance|opening|touch", r"center|middle|vertical"),
     "height": (r"height|tall|bottom to top|vertical extent", r"wid|left|surface|above|high\b"),
     "width": (r"wid|from left|side to side", r"tall|height|bottom|gap|\{B\}"),
-    "elevation": (r"supporting surface|surface that the scene rests on", r"\{B\}|center|tall"),
+    "elevation": (r"surface (that the scene rests on|under the whole scene)", r"\{B\}|center|tall"),
     "vertical_distance": (r"vertical|up (and|or) down|in height|elevation", r"horiz|ground|bottom"),
     "horizontal_distance": (r"horizontal|ground|height|floor plan|above", r"vertical|gap|bottom"),
 }
