@@ -87,6 +87,7 @@ class Survey:
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
+        self._find_misleading()
         self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
     def _take_boxes(self) -> None:
@@ -106,6 +107,14 @@ class Survey:
         focal = (scene.camera.fx * scene.camera.fy) ** 0.5
         noise, axes = scene.depth_stats["noise"], self.frame_from_camera[:3, :3]
         self.spread = relations.spread(self.in_camera, axes, focal, noise)
+        if scene.gravity is None:
+            self._doubt_depth(chosen)
+
+    def _doubt_depth(self, chosen: Sequence[SceneObject]) -> None:
+        """Where box and readings disagree about how far an object is, trust neither by so much."""
+        mean = np.array([np.nan if o.depth_mean is None else o.depth_mean for o in chosen])
+        doubt = np.nan_to_num(self.in_camera[:, 2] - mean)
+        self.spread.side[:, 1] = np.hypot(self.spread.side[:, 1], 2**0.5 * doubt)
 
     def _fill_pairs(self, a: Indices, b: Indices) -> None:
         """Rows left … horizontal_distance of the first P cases."""
@@ -161,16 +170,32 @@ class Survey:
         elevation = self.value[_ROW["elevation"]]
         elevation[np.abs(elevation) <= self.margin[_ROW["elevation"]]] = 0.0
 
+    def _find_misleading(self) -> None:
+        """Mark comparisons that are true as defined and that a viewer would deny.
+
+        "Left of" by the boxes' centres while the picture shows it right (things at different
+        distances), and "above" by the bottoms while the middle is lower.
+        """
+        self.misleading = np.zeros(self.value.shape, dtype=bool)
+        boxes = np.array([self.scene.objects[k].bbox for k in self.objects]).reshape(-1, 4)
+        across = boxes[:, 0] + boxes[:, 2] / 2
+        up = self.center[:, 2]
+        shown = (across[self.second] - across[self.first], up[self.first] - up[self.second])
+        for name, seen in zip(("left", "above"), shown, strict=True):
+            row = _ROW[name]
+            self.misleading[row] = self.value[row] * seen < 0
+
     def by_type(self) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
         """Return sign · quantity, margin and "may be asked", each (43, M): a row a type.
 
         A measure may be asked when it exceeds `PREMISE_MARGINS`: A is clearly left of B, the two
-        centres are clearly apart. An elevation may be 0 but not negative; a gap and a comparison
-        may always be asked.
+        centres are clearly apart. An elevation may be 0 but not negative; a gap may always be
+        asked, and so may a comparison that is not `misleading`.
         """
         value = self.value[_TYPE_ROW] * _TYPE_SIGN
         margin = self.margin[_TYPE_ROW]
-        return value, margin, value > _TYPE_PREMISE * margin
+        asked = (value > _TYPE_PREMISE * margin) & ~self.misleading[_TYPE_ROW]
+        return value, margin, asked
 
     def gap(self, a: int, b: int) -> tuple[float, Floats]:
         """Return the gap between the clouds in rows a and b of `objects`, and its end points.
