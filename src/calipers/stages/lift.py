@@ -103,10 +103,6 @@ class Patch:
     y: Floats
     z: Floats
 
-    def points(self, where: Bools) -> Floats:
-        """(N, 3) points of the pixels `where`, camera frame."""
-        return np.stack((self.x[where], self.y[where], self.z[where]), axis=1)
-
     def along(self, axis: Doubles) -> Floats:
         """Coordinate of each pixel along a unit axis of the camera frame, (h, w)."""
         a, b, c = axis.astype(np.float32)
@@ -218,10 +214,10 @@ def _fill(
 ) -> Floats:
     """Set everything that is measured on the cleaned pixels, and return the points,
     those that the object hides among them."""
-    kept = cleaned.pixels
-    points = patch.points(kept)
-    rim = cleaned.rim
-    outline, inside = patch.points(rim), patch.points(kept & ~rim)
+    kept = np.flatnonzero(cleaned.pixels)
+    points = np.stack([a.ravel()[kept] for a in (patch.x, patch.y, patch.z)], axis=1)
+    rim = cleaned.rim.ravel()[kept]
+    outline, inside = points[rim], points[~rim]
     low, high = box.extents(outline, inside, np.eye(3), patch.camera, _trim(view))
     made.center_camera, made.size_camera = _center_size(low, high)
     if view.level_from_camera is not None:
@@ -231,7 +227,7 @@ def _fill(
     made.hidden_share = float(np.float32(cleaned.hidden_share))
     made.depth_mean = float(points[:, 2].mean())
     made.depth_p5, made.depth_p95 = cloud.quantiles(points[:, 2], (0.05, 0.95))
-    made.depth_center = _depth_at_center(kept, patch.z)
+    made.depth_center = _depth_at_center(kept, points[:, 2], patch.z.shape[1])
     if view.level_from_camera is None or made.center_level is None:
         return points
     transform = view.level_from_camera
@@ -314,12 +310,11 @@ def _touches_border(mask: Bools) -> bool:
     return bool(mask[[0, -1]].any() or mask[:, [0, -1]].any())
 
 
-def _depth_at_center(kept: Bools, z: Floats) -> float:
-    """Depth at the cleaned pixel nearest to the middle of the cleaned pixels."""
-    rows, columns = np.nonzero(kept)
+def _depth_at_center(kept: NDArray[np.intp], z: Floats, width: int) -> float:
+    """Depth at the cleaned pixel (flat positions `kept`) nearest to the middle of them all."""
+    rows, columns = np.divmod(kept, width)
     distance = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
-    nearest = int(distance.argmin())
-    return float(z[rows[nearest], columns[nearest]])
+    return float(z[int(distance.argmin())])
 
 
 def _patch(view: View, mask: Bools) -> Patch:
