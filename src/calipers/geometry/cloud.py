@@ -113,9 +113,10 @@ def _mean(values: Floats, where: Bools, size: int) -> tuple[Floats, Floats]:
 def is_exact(depth_m: Floats, noise: float) -> bool:
     """Whether a (H, W) depth map has next to no noise and clean edges.
 
-    Resized maps and those of a network have edges of several steps. Of three pixels in a row over
-    which depth changes by more than 5 %, the middle one has either side's depth at a clean edge; at
-    a mixed one it has neither in a third of the cases. Half of that is the limit. Noise is the
+    Of three pixels in a row over which depth changes by more than 5 %, the middle one has either
+    side's depth at a clean edge. Where a camera mixes both sides at random it often lies outside of
+    them (a fifth of the triples, at most 6 % on 80 simulated frames with exact depth); in resized
+    maps and those of a network it lies between them (60 %, and at most 47 %). Noise is the
     deviation of 1/depth.
     """
     if noise > CLEAN_NOISE:
@@ -124,9 +125,10 @@ def is_exact(depth_m: Floats, noise: float) -> bool:
     a, b, c = rows[:, :-2], rows[:, 1:-1], rows[:, 2:]
     read = (np.minimum(np.minimum(a, b), c) > 0) & np.isfinite(a + b + c)
     edge = read & (np.abs(c - a) > 0.05 * np.minimum(a, c))
-    count = int(np.count_nonzero(edge))
     share = (b[edge] - a[edge]) / (c[edge] - a[edge])
-    return int(np.count_nonzero((share > 0.15) & (share < 0.85))) <= count / 6
+    between = int(np.count_nonzero((share > 0.15) & (share < 0.85)))
+    outside = int(np.count_nonzero((share < -0.05) | (share > 1.05)))
+    return between <= 0.5 * len(share) and outside <= 0.1 * len(share)
 
 
 def smooth(inverse: Floats, valid: Bools) -> Floats:
