@@ -20,8 +20,7 @@ def extents(
         outline: (N, 3) points of the outermost pixels, camera frame, metres.
         inside: (M, 3) all other points; M may be 0.
         trim: share of the outline (of the inside: four times it) beyond each end; 0 for exact
-            depth, more where noise makes
-            outlines ragged and surfaces thick.
+            depth, more where noise makes outlines ragged and surfaces thick.
     """
     turn = axes.T.astype(np.float32)
     per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
@@ -43,7 +42,6 @@ def extents(
     return ends[0], ends[1]
 
 
-_ROUND = (2.0, 5.0)
 _SAMPLES = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0])
 
 
@@ -52,15 +50,16 @@ def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
 
     Each row is a section of the visible surface between two outline points. On a body symmetric
     about its centre the outline points of a section are opposite each other, so the hidden end is
-    at left + right - nearest. Round sections turn away before they are seen to end: an ellipse
-    recedes by b·(1 - √(1 - ρ²)) at the share ρ of its half width, which gives its semi-axis b along
-    the line of sight and with it the centre; the body ends as far behind it as it begins before.
-    A section is round when it recedes two to five times as much at 0.8 as at 0.5 (an ellipse 3.0,
-    two flat sides 1.6).
+    at left + right - nearest; the third quartile over the rows is taken. Round sections turn away
+    before they are seen to end: an ellipse recedes by b·(1 - √(1 - ρ²)) at the share ρ of its half
+    width. A section is round when its semi-axis b comes out alike at 0.8 and at 0.5. Where two
+    fifths of the sections are, and b is like the half width, the body is taken to be as deep as it
+    is wide (a ball, a can, a vase).
 
     Args:
         forward: (h, w) coordinate along the level viewing direction, metres.
         kept: (h, w) the object's pixels.
+        footprint_m: what one pixel covers across the line of sight, metres.
 
     Returns:
         The farthest end, same coordinate; -inf when no row tells.

@@ -158,6 +158,7 @@ def clean(
         taken: (h, w) pixels of other objects' masks.
         on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
+        focal_px: focal length in pixels of the crop.
         exact: every reading is believed (`is_exact`); else neighbours vote and are averaged.
     """
     valid = inverse > 0
