@@ -1,0 +1,1 @@
+"""Off-the-shelf models that fill what a frame does not carry."""
