@@ -26,6 +26,15 @@ class MissingExtraError(CalipersError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional dependency: pip install 'calipers[{extra}]'")
+        self.what = what
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        return type(self), (self.what, self.extra)
+
+
+class MissingWeightsError(UsageError):
+    """A model's weights are neither on disk nor to be fetched; the message says how to get them."""
 
 
 class Skip(CalipersError):  # noqa: N818 - not a failure: the outcome of one record
