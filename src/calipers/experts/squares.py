@@ -1,0 +1,122 @@
+"""Between a picture and the shape a network wants: squares, boxes, masks. Arrays only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from calipers.experts.base import Image, Proposal
+from calipers.experts.torch_runtime import load_pretrained, require
+from calipers.types import Bools, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """How a picture is squeezed into a square, as ``preprocessor_config.json`` says.
+
+    transformers' own processors of SAM 2 and SAM 3 need torchvision; this does not.
+
+    Attributes:
+        side: of the square, pixels.
+        mean, std: of the three channels, after scaling to [0, 1].
+    """
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def load(cls, source: str, revision: str | None = None) -> Self:
+        """Read the configuration of a local folder or a hub id.
+
+        Raises:
+            MissingWeightsError: it is neither on disk nor to be fetched.
+        """
+        base = require("transformers.image_processing_base", "SAM 2 or 3, expert models,")
+        read = base.ImageProcessingMixin.get_image_processor_dict
+        wanted, _ = load_pretrained(read, source, revision)
+        return cls(
+            int(wanted["size"]["height"]), tuple(wanted["image_mean"]), tuple(wanted["image_std"])
+        )
+
+    def pixels(self, images: Sequence[Image]) -> Floats:
+        """Resize (bilinear, with antialiasing) and normalise: (B, 3, side, side) float32."""
+        out = np.empty((len(images), 3, self.side, self.side), np.float32)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        for place, image in zip(out, images, strict=True):
+            resized = PIL.Image.fromarray(image).resize(
+                (self.side,) * 2, PIL.Image.Resampling.BILINEAR
+            )
+            scaled = np.asarray(resized, np.float32) / np.float32(255)
+            place[:] = ((scaled - mean) / std).transpose(2, 0, 1)
+        return out
+
+    def boxes(self, boxes_xyxy: Floats, size_wh: tuple[int, int]) -> Floats:
+        """Take boxes from pixels of the picture to pixels of the square.
+
+        >>> square = Square(1000, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        >>> square.boxes(np.float32([[25, 20, 100, 50]]), (100, 50)).tolist()
+        [[250.0, 400.0, 1000.0, 1000.0]]
+        """
+        scale = self.side / np.array([*size_wh, *size_wh], np.float32)
+        return np.asarray(boxes_xyxy * scale, np.float32)
+
+
+def corners(cxcywh: NDArray[Any]) -> Floats:
+    """Turn (N, 4) boxes from centre and size into corners.
+
+    >>> corners(np.float32([[0.5, 0.5, 0.25, 1.0]])).tolist()
+    [[0.375, 0.0, 0.625, 1.0]]
+    """
+    centre, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
+    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+
+
+def proposals(
+    boxes_xyxy: NDArray[Any],
+    size_wh: tuple[int, int],
+    phrases: Sequence[str | None],
+    scores: Sequence[float | None],
+    masks: Sequence[Bools | None] | None = None,
+) -> list[Proposal]:
+    """Make proposals of (N, 4) boxes in pixels: cut at the picture's border, the likeliest first.
+
+    What lies outside the picture, has no area or is not a number is left out.
+    """
+    cut = np.clip(boxes_xyxy, 0, [*size_wh, *size_wh]).astype(np.float32)
+    there = (cut[:, 2] > cut[:, 0]) & (cut[:, 3] > cut[:, 1]) & np.isfinite(cut).all(axis=1)
+    order = sorted(np.flatnonzero(there).tolist(), key=lambda i: -(scores[i] or 0.0))
+    found = []
+    for i in order:
+        x1, y1, x2, y2 = cut[i].tolist()
+        mask = None if masks is None else masks[i]
+        found.append(Proposal((x1, y1, x2, y2), phrases[i], scores[i], mask))
+    return found
+
+
+def masks_of(
+    logits: Any, size_wh: tuple[int, int], inner_wh: tuple[int, int] | None = None
+) -> Bools:
+    """Enlarge (N, h, w) mask logits to the picture bilinearly, and take what is above 0.
+
+    Args:
+        logits: tensor of the network's masks.
+        size_wh: the picture.
+        inner_wh: for a network that pads: the part of the logits that is picture.
+    """
+    torch = require("torch", "an expert model")
+    width, height = size_wh
+    out = np.empty((len(logits), height, width), bool)
+    for place, one in zip(out, logits.float(), strict=True):  # one by one: 48 MB at 12 megapixels
+        if inner_wh is not None:
+            one = one[: inner_wh[1], : inner_wh[0]]
+        large = torch.nn.functional.interpolate(
+            one[None, None], (height, width), mode="bilinear", align_corners=False
+        )
+        place[:] = (large[0, 0] > 0).cpu().numpy()
+    return out
