@@ -24,7 +24,7 @@ from benchmarks.lift import frames_of_eight, spoiled
 from calipers.geometry.frames import level_from_camera
 from calipers.io.questions import questions_table, write_questions
 from calipers.pipeline import Clock, frame_to_scene
-from calipers.questions.columns import ask_columns
+from calipers.questions.columns import Asked, ask_columns
 from calipers.types import Camera, Scene, SceneObject
 
 CAMERA = Camera(fx=570.0, fy=570.0, cx=319.5, cy=239.5, width=640, height=480)
@@ -116,8 +116,10 @@ def rates(parts: Iterable[list[Scene]], count: int) -> tuple[list[float], int, i
     found, asked, size = [], 0, 0
     for part in parts:
         start, sink = time.process_time(), io.BytesIO()
-        tables = [questions_table(ask_columns(scene, count, seed=0)) for scene in part]
-        table = pa.concat_tables(tables)
+        questions = Asked(count, seed=0)
+        for scene in part:
+            questions.add(scene)
+        table = questions_table(questions.columns())
         write_questions(table, sink)
         found.append(table.num_rows / (time.process_time() - start))
         asked, size = asked + table.num_rows, size + sink.tell()

@@ -12,6 +12,8 @@ from hand_scenes import TABLE, five, scene_of
 
 from calipers.errors import DataError, UsageError
 from calipers.questions import ask, ask_columns, measure
+from calipers.questions.columns import Asked
+from calipers.questions.grammar import slot_values
 from calipers.questions.registry import TYPES
 from calipers.questions.writing import book, make_book, outcomes
 from calipers.types import Question
@@ -185,6 +187,29 @@ def test_records_do_not_share_their_lists():
     one, two = (q for q in ask(scene_of(TABLE[:1]), 2, seed=0, types=["height"]))
     one.objects.append("x")
     assert two.objects == ["the box"]
+
+
+def test_scenes_asked_together_are_asked_as_each_alone():
+    scenes = [scene_of(five()), scene_of([]), scene_of(TABLE, level=False), scene_of(TABLE[:1])]
+    together = Asked(50, seed=2)
+    for scene in scenes:
+        together.add(scene)
+    alone = [q for scene in scenes for q in ask(scene, 50, seed=2)]
+    assert len(alone) == 50 + 0 + 50 + 50
+    columns = together.columns()
+    rows = zip(*(columns[name].to_pylist() for name in CONTRACT))
+    assert [Question(*row) for row in rows] == alone
+
+
+def test_questions_are_their_templates_filled():
+    """What is put together for all at once is what each template says alone."""
+    boxes = [('scissors’ "%s" {A}', *TABLE[0][1:]), ("ßtrange cups", *TABLE[1][1:])]
+    pages = book()
+    for q in ask(scene_of(boxes), 1000, seed=0):
+        slots = [form for name in q.objects for form in slot_values(name)]
+        template = pages.questions[pages.question_ids.index(q.question_template)]
+        assert q.question == template.render([*slots, ""])
+        assert q.question[0] == q.question[0].upper()
 
 
 def test_odd_captions_pass_through_unchanged():

@@ -34,9 +34,16 @@ QUESTION_SCHEMA = pa.schema(
 
 
 def questions_table(columns: Mapping[str, Any]) -> pa.Table:
-    """The table of `columns` (name → values, all of one length) with exactly `QUESTION_SCHEMA`."""
-    arrays = [pa.array(columns[field.name], field.type) for field in QUESTION_SCHEMA]
+    """The table of `columns` (name → values, all of one length) with exactly `QUESTION_SCHEMA`.
+
+    Values are Arrow arrays of the schema's types, or lists.
+    """
+    arrays = [_array(columns[field.name], field.type) for field in QUESTION_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=QUESTION_SCHEMA)
+
+
+def _array(values: Any, type: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, type)
 
 
 def write_questions(

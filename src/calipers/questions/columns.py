@@ -1,30 +1,34 @@
-"""Questions of one scene as columns, the fast path, and as records."""
+"""Questions of scenes as columns, the fast path, and as records.
+
+Scenes are asked one by one; what was picked is kept as numbers. The text of all of them is put
+together at the end, without a Python step for each question: a sentence is a row of positions in
+one pool of texts (the words of templates, the forms of references, the lengths), and gathering the
+pool at all positions gives the letters of all sentences in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from calipers.errors import UsageError
 from calipers.questions.facts import Survey, survey
-from calipers.questions.grammar import slot_values
+from calipers.questions.grammar import FORMS, capital, slot_values
 from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, weights
 from calipers.questions.sampling import Picks, generator, pick
-from calipers.questions.writing import ZERO_OUTCOMES, Positions, book
-from calipers.types import Doubles, Question, Scene
+from calipers.questions.writing import SLOTS, ZERO_OUTCOMES, Positions, book
+from calipers.types import Bools, Doubles, Question, Scene
 from calipers.units import is_fine, say_length
 
 CONCISE = 0.5
 """Share of short answers ("1.2 m") beside whole sentences."""
 
-_IDS = [row.id for row in TYPE_LIST]
-_KINDS = [row.kind for row in TYPE_LIST]
-_LABELS: list[tuple[str | None, ...]] = [row.labels or (None, None) for row in TYPE_LIST]
 _IS_CHOICE = np.array([row.shape == "choice" for row in TYPE_LIST])
-_GAP = _IDS.index("gap")
+_GAP = [row.id for row in TYPE_LIST].index("gap")
 _HAS_ZERO = np.array([row.id in ZERO_OUTCOMES for row in TYPE_LIST])
 
 
@@ -38,8 +42,6 @@ def ask(
 ) -> list[Question]:
     """Ask up to `count` different questions of a scene; arguments are those of `ask_columns`."""
     columns = ask_columns(scene, count, seed, types, mix, concise)
-    columns["objects"] = [list(names) for names in columns["objects"]]
-    columns["object_index"] = [list(positions) for positions in columns["object_index"]]
     return [Question(*row) for row in zip(*columns.values())]
 
 
@@ -64,19 +66,82 @@ def ask_columns(
     Raises:
         UsageError: an unknown type, or a number outside its range.
     """
-    if count < 0 or not 0.0 <= concise <= 1.0:
-        raise UsageError(
-            f"wanted a count of 0 or more and concise in [0, 1], got {count}, {concise}"
+    asked = Asked(count, seed, types, mix, concise)
+    asked.add(scene)
+    return {name: column.to_pylist() for name, column in asked.columns().items()}
+
+
+class _Part(NamedTuple):
+    """What was picked in one scene, K questions about N objects.
+
+    Attributes:
+        names, positions: (N,) references of the objects, and their positions in the scene.
+        first, second: (K,) rows of A and B; equal where a question is about one object.
+        picks, value, outcome: (K,) types, templates and margins, exact values, and positions in
+            `writing.outcomes`.
+        uniforms: (5, K) random numbers that choose answers: length, template, three for a value.
+    """
+
+    scene: Scene
+    names: list[str]
+    positions: list[int]
+    first: Positions
+    second: Positions
+    picks: Picks
+    value: Doubles
+    outcome: Positions
+    uniforms: Doubles
+
+
+class Asked:
+    """Questions of many scenes: `add` picks those of one, `columns` writes those of all.
+
+    >>> Asked(count=200, seed=0).columns()["question"].to_pylist()
+    []
+    """
+
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        types: Iterable[str] | None = None,
+        mix: Mix | None = None,
+        concise: float = CONCISE,
+    ) -> None:
+        """Take the arguments of `ask_columns`; raise what it raises."""
+        if count < 0 or not 0.0 <= concise <= 1.0:
+            raise UsageError(
+                f"wanted a count of 0 or more and concise in [0, 1], got {count}, {concise}"
+            )
+        self.count, self.seed, self.concise = count, seed, concise
+        self._types = None if types is None else tuple(types)
+        self._mix = tuple(mix.items()) if isinstance(mix, Mapping) else mix
+        _shares(True, self._types, self._mix)
+        self._parts: list[_Part] = []
+
+    def add(self, scene: Scene) -> None:
+        """Pick the questions of a scene: a pure function of the scene and the arguments."""
+        shares = _shares(scene.gravity is not None, self._types, self._mix)
+        rng, view = generator(self.seed, scene.id), survey(scene)
+        picks = pick(view, shares, book().counts, self.count, rng)
+        value, outcome = _resolve(view, picks)
+        part = _Part(
+            scene=scene,
+            names=[scene.objects[k].reference or "" for k in view.objects],
+            positions=view.objects,
+            first=view.first[picks.case],
+            second=view.second[picks.case],
+            picks=picks,
+            value=value,
+            outcome=outcome,
+            uniforms=rng.random((5, len(value))),
         )
-    named = None if types is None else tuple(types)
-    given = tuple(mix.items()) if isinstance(mix, Mapping) else mix
-    shares = _shares(scene.gravity is not None, named, given)
-    rng, view, pages = generator(seed, scene.id), survey(scene), book()
-    picks = pick(view, shares, pages.counts, count, rng)
-    value, outcome = _resolve(view, picks)
-    cases = _cases(view, picks)
-    text = _write(picks, cases, value, outcome, rng.random((5, len(cases))), concise)
-    return _assemble(scene, seed, picks, cases, value, outcome, text)
+        self._parts.append(part)
+
+    def columns(self) -> dict[str, pa.Array]:
+        """The columns of the contract, by name and in order, of all scenes added so far."""
+        rows = _Rows.of(self._parts)
+        return _columns(rows, self.seed, _write(rows, self.concise))
 
 
 @lru_cache(maxsize=64)
@@ -85,32 +150,6 @@ def _shares(
 ) -> Doubles:
     """The shares of types, remembered from scene to scene."""
     return weights(level, types, dict(mix) if isinstance(mix, tuple) else mix)
-
-
-class _Case(NamedTuple):
-    """One pair of objects or one object: names, positions, and slots for templates."""
-
-    names: list[str]
-    positions: list[int]
-    slots: tuple[str, ...]
-    turned: tuple[str, ...]
-    """Slots with the second object first: B is the winner."""
-
-
-def _cases(view: Survey, picks: Picks) -> list[_Case]:
-    """What each question is about; questions of one case share it."""
-    names = [view.scene.objects[k].reference or "" for k in view.objects]
-    forms = [slot_values(name) for name in names]
-    first, second, case = view.first.tolist(), view.second.tolist(), picks.case.tolist()
-    made: dict[int, _Case] = {}
-    for k in set(case):
-        a, b = first[k], second[k]
-        if a == b:
-            made[k] = _Case([names[a]], [view.objects[a]], forms[a], forms[a])
-        else:
-            slots, turned = forms[a] + forms[b], forms[b] + forms[a]
-            made[k] = _Case([names[a], names[b]], [view.objects[a], view.objects[b]], slots, turned)
-    return [made[k] for k in case]
 
 
 def _resolve(view: Survey, picks: Picks) -> tuple[Doubles, Positions]:
@@ -124,66 +163,214 @@ def _resolve(view: Survey, picks: Picks) -> tuple[Doubles, Positions]:
     return value, np.where(picks.type < QUALITATIVE, states, _HAS_ZERO[picks.type] & (value == 0))
 
 
-def _write(
-    picks: Picks,
-    cases: list[_Case],
-    value: Doubles,
-    outcome: Positions,
-    uniforms: Doubles,
-    concise: float,
-) -> dict[str, list[str]]:
-    """The four columns of text; `uniforms` (5, K): length, template, and three to say a value."""
+class _Rows(NamedTuple):
+    """The parts put together: K questions about N objects of S scenes; as in `_Part`, except
+    that `first` and `second` are rows of all objects, and `scene` and `number` (K,) say which
+    scene a question belongs to and its place there."""
+
+    scenes: list[Scene]
+    names: list[str]
+    positions: list[int]
+    scene: Positions
+    number: Positions
+    first: Positions
+    second: Positions
+    type: Positions
+    template: Positions
+    value: Doubles
+    margin: Doubles
+    outcome: Positions
+    uniforms: Doubles
+
+    @classmethod
+    def of(cls, parts: Sequence[_Part]) -> _Rows:
+        counts = [len(part.value) for part in parts]
+        sizes = np.cumsum([0, *(len(part.names) for part in parts)])[:-1]
+        shift = np.repeat(sizes, counts)
+        return cls(
+            scenes=[part.scene for part in parts],
+            names=[name for part in parts for name in part.names],
+            positions=[place for part in parts for place in part.positions],
+            scene=np.repeat(np.arange(len(parts)), counts),
+            number=_joined([np.arange(count) for count in counts], np.intp),
+            first=_joined([part.first for part in parts], np.intp) + shift,
+            second=_joined([part.second for part in parts], np.intp) + shift,
+            type=_joined([part.picks.type for part in parts], np.intp),
+            template=_joined([part.picks.template for part in parts], np.intp),
+            value=_joined([part.value for part in parts], np.float64),
+            margin=_joined([part.picks.margin for part in parts], np.float64),
+            outcome=_joined([part.outcome for part in parts], np.intp),
+            uniforms=np.concatenate([np.empty((5, 0)), *(part.uniforms for part in parts)], axis=1),
+        )
+
+
+def _joined(arrays: Sequence[np.ndarray[Any, Any]], dtype: type) -> np.ndarray[Any, Any]:
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype)
+
+
+class _Text(NamedTuple):
+    """What was written: (K,) positions of templates in the book, and sentences."""
+
+    question_at: Positions
+    answer_at: Positions
+    question: pa.Array
+    answer: pa.Array
+
+
+class _Pool:
+    """Texts by their positions, each once; those of templates first."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._places = {text: k for k, text in enumerate(texts)}
+
+    def put(self, texts: Iterable[str]) -> list[int]:
+        """Add texts that are not there yet; return the positions of all."""
+        places = self._places
+        return [places.setdefault(text, len(places)) for text in texts]
+
+    def array(self) -> pa.Array:
+        """All texts in order."""
+        return pa.array(list(self._places), pa.string())
+
+
+def _write(rows: _Rows, concise: float) -> _Text:
+    """Choose answers, say lengths and put all sentences together."""
     pages = book()
-    question = (pages.first[picks.type] + picks.template).tolist()
-    group = (picks.type, outcome, (uniforms[0] >= concise).astype(np.intp))
-    variant = (uniforms[1] * pages.answer_counts[group]).astype(np.intp)
-    answer = (pages.answer_first[group] + variant).tolist()
-    turned = (_IS_CHOICE[picks.type] & (outcome < 0)).tolist()
-    slots = [case.turned if turn else case.slots for case, turn in zip(cases, turned)]
-    measured = np.flatnonzero(picks.type >= QUALITATIVE)
-    says = zip(measured.tolist(), value[measured].tolist(), uniforms[2:, measured].T.tolist())
-    for k, metres, say in says:
-        said = say_length(metres, say)
-        slots[k] = (*slots[k], said)
-        if is_fine(said):
-            answer[k] = pages.plain[answer[k]]
-    return {
-        "question": [pages.questions[at].render(case.slots) for at, case in zip(question, cases)],
-        "answer": [pages.answers[at].render(filled) for at, filled in zip(answer, slots)],
-        "question_template": [pages.question_ids[at] for at in question],
-        "answer_template": [pages.answer_ids[at] for at in answer],
-    }
+    pool = _Pool(pages.words)
+    question = pages.first[rows.type] + rows.template
+    group = (rows.type, rows.outcome, (rows.uniforms[0] >= concise).astype(np.intp))
+    variant = (rows.uniforms[1] * pages.answer_counts[group]).astype(np.intp)
+    answer = pages.answer_first[group] + variant
+    said, fine = _say(rows, pool)
+    answer = np.where(fine, pages.plain[answer], answer)
+    forms = _forms(rows.names, pool)
+    slots, turned = _slots(forms, rows.first, rows.second), _IS_CHOICE[rows.type]
+    turned &= rows.outcome < 0
+    filled = slots.copy()
+    filled[turned] = _slots(forms, rows.second[turned], rows.first[turned])
+    filled[:, -1] = said
+    texts = pool.array()
+    return _Text(
+        question,
+        answer,
+        _sentences(texts, pages.question_pieces[question], slots),
+        _sentences(texts, pages.answer_pieces[answer], filled),
+    )
 
 
-def _assemble(
-    scene: Scene,
-    seed: int,
-    picks: Picks,
-    cases: list[_Case],
-    value: Doubles,
-    outcome: Positions,
-    text: dict[str, list[str]],
-) -> dict[str, list[Any]]:
+def _say(rows: _Rows, pool: _Pool) -> tuple[Positions, Bools]:
+    """Positions (K,) of lengths in the pool, and whether a length is too fine for "about"."""
+    measured = np.flatnonzero(rows.type >= QUALITATIVE)
+    says = zip(rows.value[measured].tolist(), rows.uniforms[2:, measured].T.tolist())
+    texts = [say_length(metres, say) for metres, say in says]
+    fine_texts = {text for text in set(texts) if is_fine(text)}
+    said, fine = np.zeros(len(rows.type), np.intp), np.zeros(len(rows.type), np.bool_)
+    said[measured] = pool.put(texts)
+    fine[measured] = [text in fine_texts for text in texts]
+    return said, fine
+
+
+def _forms(names: Sequence[str], pool: _Pool) -> Positions:
+    """Positions (N, 16) of the `FORMS` of each name in the pool, as they are and with a capital."""
+    forms = [slot_values(name) for name in names]
+    plain = [pool.put(form) for form in forms]
+    capitals = [pool.put(map(capital, form)) for form in forms]
+    return np.array([plain, capitals], np.intp).reshape(2, -1, len(FORMS))
+
+
+def _slots(forms: Positions, first: Positions, second: Positions) -> Positions:
+    """Fill the `SLOTS` (K, 33) of sentences about these objects; the value stays empty (0)."""
+    plain, capitals = forms
+    slots = np.zeros((len(first), SLOTS), np.intp)
+    sources = (plain[first], plain[second], capitals[first], capitals[second])
+    slots[:, :-1] = np.concatenate(sources, axis=1)
+    return slots
+
+
+def _sentences(texts: pa.Array, pieces: Positions, slots: Positions) -> pa.Array:
+    """Write K sentences from their pieces (K, L) as in `Book.question_pieces`."""
+    filled = np.take_along_axis(slots, np.minimum(pieces, SLOTS - 1), axis=1)
+    return _strung(texts, np.where(pieces < SLOTS, filled, pieces - SLOTS))
+
+
+def _strung(texts: pa.Array, places: Positions) -> pa.Array:
+    """Join the texts at each row of `places` (K, L) to one text.
+
+    >>> _strung(pa.array(["", "a", "bc"]), np.array([[1, 2], [2, 0]])).to_pylist()
+    ['abc', 'bc']
+    """
+    if not places.size:
+        return pa.array([], pa.string())
+    gathered = texts.take(pa.array(places.ravel()))
+    _, offsets, letters = gathered.buffers()
+    ends = np.frombuffer(offsets, np.int32)[: places.size + 1 : places.shape[1]]
+    return pa.StringArray.from_buffers(len(places), pa.py_buffer(ends.tobytes()), letters)
+
+
+class _Vocabulary(NamedTuple):
+    """Texts that are known beforehand: of each type, of labels (three a type), of templates."""
+
+    ids: pa.Array
+    kinds: pa.Array
+    labels: pa.Array
+    question_ids: pa.Array
+    answer_ids: pa.Array
+
+
+@cache
+def _vocabulary() -> _Vocabulary:
+    labels = [label for row in TYPE_LIST for label in row.labels or (None,) * 3]
+    return _Vocabulary(
+        ids=pa.array([row.id for row in TYPE_LIST]),
+        kinds=pa.array([row.kind for row in TYPE_LIST]),
+        labels=pa.array(labels, pa.string()),
+        question_ids=pa.array(book().question_ids),
+        answer_ids=pa.array(book().answer_ids),
+    )
+
+
+def _columns(rows: _Rows, seed: int, text: _Text) -> dict[str, pa.Array]:
     """All columns in the order of the contract."""
-    kinds, count = picks.type.tolist(), len(cases)
-    measures = [kind >= QUALITATIVE for kind in kinds]
+    known, scenes, type = _vocabulary(), rows.scenes, pa.array(rows.type)
+    measures = rows.type >= QUALITATIVE
+
+    def of_scene(values: Iterable[str | None]) -> pa.Array:
+        return pa.array(values, pa.string()).take(pa.array(rows.scene))
+
     return {
-        "id": [f"{scene.id}#{k}" for k in range(count)],
-        "scene_id": [scene.id] * count,
-        "image": [scene.image] * count,
-        "depth_image": [scene.depth_image] * count,
-        "type": [_IDS[kind] for kind in kinds],
-        "kind": [_KINDS[kind] for kind in kinds],
-        "question": text["question"],
-        "answer": text["answer"],
-        "objects": [case.names for case in cases],
-        "object_index": [case.positions for case in cases],
-        "value": [v if m else None for v, m in zip(value.tolist(), measures)],
-        "unit": ["m" if m else None for m in measures],
-        "label": [_LABELS[kind][state] for kind, state in zip(kinds, outcome.tolist())],
-        "frame": [scene.frame] * count,
-        "margin": picks.margin.tolist(),
-        "question_template": text["question_template"],
-        "answer_template": text["answer_template"],
-        "seed": [seed] * count,
+        "id": _ids(rows),
+        "scene_id": of_scene(scene.id for scene in scenes),
+        "image": of_scene(scene.image for scene in scenes),
+        "depth_image": of_scene(scene.depth_image for scene in scenes),
+        "type": known.ids.take(type),
+        "kind": known.kinds.take(type),
+        "question": text.question,
+        "answer": text.answer,
+        "objects": _of_objects(rows, pa.array(rows.names, pa.string())),
+        "object_index": _of_objects(rows, pa.array(rows.positions, pa.int32())),
+        "value": pa.array(rows.value, pa.float64(), mask=~measures),
+        "unit": pa.array([None, "m"], pa.string()).take(pa.array(measures.astype(np.intp))),
+        "label": known.labels.take(pa.array(3 * rows.type + rows.outcome % 3)),
+        "frame": of_scene(scene.frame for scene in scenes),
+        "margin": pa.array(rows.margin, pa.float64()),
+        "question_template": known.question_ids.take(pa.array(text.question_at)),
+        "answer_template": known.answer_ids.take(pa.array(text.answer_at)),
+        "seed": pa.array(np.full(len(rows.type), seed, np.int64)),
     }
+
+
+def _ids(rows: _Rows) -> pa.Array:
+    """``<scene id>#<number>``."""
+    most = int(rows.number.max(initial=-1)) + 1
+    texts = [scene.id for scene in rows.scenes] + [f"#{number}" for number in range(most)]
+    places = np.stack((rows.scene, len(rows.scenes) + rows.number), axis=1)
+    return _strung(pa.array(texts, pa.string()), places)
+
+
+def _of_objects(rows: _Rows, values: pa.Array) -> pa.Array:
+    """Lists of what each question's one or two objects have."""
+    both = np.stack((rows.first, rows.second), axis=1)
+    two = rows.first != rows.second
+    there = np.stack((np.ones_like(two), two), axis=1)
+    ends = np.concatenate(([0], np.cumsum(1 + two)))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values.take(pa.array(both[there])))

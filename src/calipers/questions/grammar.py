@@ -2,16 +2,15 @@
 
 A template is a sentence with placeholders: ``{A}`` is the reference itself, ``{is A}`` the form of
 "to be" that agrees with it, and so on for every form in `FORMS`; ``{value}`` is the text of a
-measure. Writing a question is then one ``%`` on a prepared format with picked slot values.
+measure. Compiled, it is a list of pieces, so that many sentences can be put together at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
 
 from calipers.errors import DataError
 
@@ -19,6 +18,7 @@ FORMS = ("ref", "is", "does", "has", "s", "es", "its", "it")
 """The order of the slot values of one reference, see `slot_values`."""
 
 _SINGULAR = ("is", "does", "has", "s", "es", "its", "it")
+_ENDINGS = ("s", "es")
 _PLURAL = ("are", "do", "have", "", "", "their", "they")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"[\w'’&-]+|,|;|\(")
@@ -168,31 +168,32 @@ def slot_values(reference: str) -> tuple[str, ...]:
     return (reference, *(_PLURAL if is_plural(reference) else _SINGULAR))
 
 
+@dataclass(frozen=True, slots=True)
 class Template:
-    """A sentence ready to be filled; see `compile_template`.
+    """A sentence cut into pieces; see `compile_template`.
 
     Attributes:
         text: the sentence as written in the YAML file.
+        pieces: in order, words as they stand, and positions of slots: ``n * len(FORMS) + form`` of
+            the n-th name, or -1 for the value.
     """
 
-    __slots__ = ("_format", "_opens_with_slot", "_pick", "text")
-
-    def __init__(self, text: str, pattern: str, picked: Sequence[int]) -> None:
-        self.text = text
-        self._opens_with_slot = text.startswith("{")
-        self._format = pattern if self._opens_with_slot else pattern[:1].upper() + pattern[1:]
-        self._pick: Callable[[Sequence[str]], Any] = itemgetter(*picked) if picked else _nothing
+    text: str
+    pieces: tuple[str | int, ...]
 
     def render(self, slots: Sequence[str]) -> str:
         """The sentence with its slots filled and its first letter a capital."""
-        text: str = self._format % self._pick(slots)
-        if self._opens_with_slot:
-            return text[0].upper() + text[1:]
-        return text
+        said = "".join([slots[p] if isinstance(p, int) else p for p in self.pieces])
+        return capital(said)
 
 
-def _nothing(slots: Sequence[str]) -> tuple[str, ...]:
-    return ()
+def capital(text: str) -> str:
+    """The text with its first letter a capital.
+
+    >>> capital("the cup"), capital("")
+    ('The cup', '')
+    """
+    return text[:1].upper() + text[1:]
 
 
 def compile_template(text: str, names: Sequence[str]) -> Template:
@@ -202,25 +203,25 @@ def compile_template(text: str, names: Sequence[str]) -> Template:
     text of the value (an empty string where there is none).
 
     Raises:
-        DataError: a placeholder is unknown.
+        DataError: a placeholder is unknown, or an ending that may be empty opens the sentence.
 
     >>> template = compile_template("{is A} {A} wider than {B}?", ("A", "B"))
     >>> template.render((*slot_values("the jeans"), *slot_values("the cap"), ""))
     'Are the jeans wider than the cap?'
     """
-    places = {"value": len(FORMS) * len(names)}
+    places = {"value": -1}
     for n, name in enumerate(names):
         places[name] = n * len(FORMS)
         places |= {f"{form} {name}": n * len(FORMS) + f for f, form in enumerate(FORMS) if f}
-    picked: list[int] = []
-
-    def take(match: re.Match[str]) -> str:
-        if match[1] not in places:
-            raise DataError(f"template {text!r}: wanted one of {sorted(places)}, got {match[1]!r}")
-        picked.append(places[match[1]])
-        return "%s"
-
-    pattern = _PLACEHOLDER.sub(take, text.replace("%", "%%"))
-    if not text or "{" in pattern or "}" in pattern:
+    words = _PLACEHOLDER.split(text)
+    literals, slots = words[::2], words[1::2]
+    if not text or any("{" in literal or "}" in literal for literal in literals):
         raise DataError(f"template {text!r}: wanted text with balanced braces")
-    return Template(text, pattern, picked)
+    pieces: list[str | int] = [literals[0]]
+    for slot, literal in zip(slots, literals[1:]):
+        if slot not in places:
+            raise DataError(f"template {text!r}: wanted one of {sorted(places)}, got {slot!r}")
+        pieces += [places[slot], literal]
+    if not literals[0] and slots and slots[0].split()[0] in _ENDINGS:
+        raise DataError(f"template {text!r}: wanted something before the ending {slots[0]!r}")
+    return Template(text, tuple(piece for piece in pieces if piece != ""))

@@ -21,11 +21,13 @@ import yaml
 from numpy.typing import NDArray
 
 from calipers.errors import DataError
-from calipers.questions.grammar import Template, compile_template
+from calipers.questions.grammar import FORMS, Template, capital, compile_template
 from calipers.questions.registry import TYPE_LIST, QuestionType
 
 Positions = NDArray[np.intp]
 LENGTHS = ("short", "long")
+SLOTS = 4 * len(FORMS) + 1
+"""Slots of a sentence: the forms of A and of B, the same with a capital, and the value."""
 _HEDGE = re.compile(r"\b(about|roughly|around|would say|estimate)\b", re.IGNORECASE)
 
 
@@ -39,6 +41,9 @@ class Book:
             `outcomes`, and short or long.
         plain: for each answer, one of the same list that says its value without "about" or the
             like; the answer itself where it is plain or the list has no plain one.
+        question_pieces, answer_pieces: (templates, most pieces) the pieces of each template, padded
+            with empty ones: below `SLOTS` a slot, from there on SLOTS + a position in `words`.
+        words: all texts that stand in templates, each once, the empty one first.
     """
 
     questions: list[Template]
@@ -49,7 +54,10 @@ class Book:
     answer_ids: list[str]
     answer_counts: Positions
     answer_first: Positions
-    plain: list[int]
+    plain: Positions
+    question_pieces: Positions
+    answer_pieces: Positions
+    words: list[str]
 
 
 ZERO_OUTCOMES = {"gap": "touching", "elevation": "resting"}
@@ -93,6 +101,7 @@ def make_book(raw: Mapping[str, Any]) -> Book:
             for n, length in enumerate(LENGTHS):
                 stem = f"{row.id}.{outcome}.{length}.{{}}"
                 at_answer[k, o, n] = answers.put(stem, lists.get(length), names)
+    words = {"": 0}
     return Book(
         questions=questions.templates,
         question_ids=questions.ids,
@@ -103,10 +112,13 @@ def make_book(raw: Mapping[str, Any]) -> Book:
         answer_counts=at_answer[..., 1],
         answer_first=at_answer[..., 0],
         plain=_plain(answers.templates, at_answer.reshape(-1, 2).tolist()),
+        question_pieces=_pieces(questions.templates, words),
+        answer_pieces=_pieces(answers.templates, words),
+        words=list(words),
     )
 
 
-def _plain(templates: Sequence[Template], lists: Sequence[Sequence[int]]) -> list[int]:
+def _plain(templates: Sequence[Template], lists: Sequence[Sequence[int]]) -> Positions:
     """`Book.plain`, of templates in lists of (first, count)."""
     plain = list(range(len(templates)))
     for first, count in lists:
@@ -115,7 +127,24 @@ def _plain(templates: Sequence[Template], lists: Sequence[Sequence[int]]) -> lis
         hedged = [at for at, text in texts if "{value}" in text and _HEDGE.search(text)]
         for n, at in enumerate(hedged if sure else ()):
             plain[at] = sure[n % len(sure)]
-    return plain
+    return np.array(plain, dtype=np.intp)
+
+
+def _pieces(templates: Sequence[Template], words: dict[str, int]) -> Positions:
+    """`Book.question_pieces` of templates; `words` (text → position) grows by what they need."""
+    rows = [[_piece(piece, n == 0, words) for n, piece in enumerate(t.pieces)] for t in templates]
+    padded = np.full((len(rows), max(map(len, rows))), SLOTS, dtype=np.intp)
+    for row, pieces in zip(padded, rows):
+        row[: len(pieces)] = pieces
+    return padded
+
+
+def _piece(piece: str | int, opens: bool, words: dict[str, int]) -> int:
+    if isinstance(piece, str):
+        return SLOTS + words.setdefault(capital(piece) if opens else piece, len(words))
+    if piece < 0:
+        return SLOTS - 1
+    return piece + 2 * len(FORMS) * opens
 
 
 @cache
