@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "units": {"errors", "numpy"},
     "types": {"errors", "units", "numpy"},
     "depth_codec": {"errors", "numpy"},
+    "chat": {"errors", "httpx2", "tenacity"},
     "geometry": {"errors", "types", "numpy", "scipy"},
     "io": {
         *("types", "errors", "depth_codec"),
@@ -29,7 +30,10 @@ MAY_IMPORT = {
     "samples": {"types", "io", "errors", "numpy", "scipy", "PIL"},
     "pipeline": {"stages", "questions", "io", "types", "errors"},
 }
-HEAVY = {"torch", "scipy", "pyarrow", "PIL", "pycocotools", "pydantic", "cyclopts", "rich", "yaml"}
+HEAVY = {
+    *("torch", "scipy", "pyarrow", "PIL", "pycocotools", "pydantic", "cyclopts", "rich", "yaml"),
+    *("httpx2", "tenacity"),
+}
 
 
 def room(path: Path) -> str:

@@ -1,0 +1,476 @@
+"""Ask a chat model at an OpenAI-compatible endpoint: messages in; text, tool calls, tokens out.
+
+Speaks ``POST /chat/completions`` as vLLM, Ollama, llama.cpp and hosted services do
+(https://platform.openai.com/docs/api-reference/chat). What may pass (429, 500 to 504, time-outs,
+broken connections and answers) is tried again after a wait that doubles, with jitter, or that the
+server asks for; anything else is one line with the address and the status, never the key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Self, TypeVar
+
+import httpx2
+import tenacity
+
+from calipers.errors import RunError, UsageError
+
+Message = Mapping[str, Any]
+"""One message as the protocol writes it: ``role``, ``content``, perhaps ``tool_calls``."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which the same request is tried again."""
+
+_EVERY_REQUEST = frozenset({401, 402, 403, 404, 405, 407})
+_LONGEST_WAIT_S = 120.0
+_LARGEST_ANSWER = 8_000_000
+
+
+class ChatError(RunError):
+    """An endpoint gave no answer that can be used.
+
+    Attributes:
+        status: the HTTP status; None when it was not what failed.
+        hopeless: the next request would fail as well (no server, wrong key, address or model).
+    """
+
+    def __init__(self, text: str, status: int | None = None, hopeless: bool = False) -> None:
+        super().__init__(text)
+        self.status = status
+        self.hopeless = hopeless
+
+    def __reduce__(self) -> tuple[type[ChatError], tuple[str, int | None, bool]]:
+        return type(self), (str(self), self.status, self.hopeless)
+
+
+class UnusableError(ChatError):
+    """The model answered, and not with what was asked for; the text says what is wrong with it."""
+
+
+class _PassingError(Exception):
+    """A failure that may be gone at the next try."""
+
+    def __init__(
+        self,
+        text: str,
+        status: int | None = None,
+        wait_s: float | None = None,
+        hopeless: bool = False,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.wait_s = wait_s
+        self.hopeless = hopeless
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used so far.
+
+    Attributes:
+        answers: answers received and counted.
+        unstated: those of them whose tokens the server did not state; they count as none.
+        retries: requests that had to be sent again.
+        tokens_in, tokens_out: as the server states them.
+        cost: in the currency of the prices; None without prices.
+
+    >>> print(Usage(2, 0, 1, 1000, 20, 0.0031))
+    2 answers, 1 sent again, 1,000 tokens in, 20 out, cost 0.0031
+    """
+
+    answers: int = 0
+    unstated: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.answers:,} answers, {self.retries:,} sent again, "
+            f"{self.tokens_in:,} tokens in, {self.tokens_out:,} out"
+        )
+        text += f" (not stated for {self.unstated:,})" if self.unstated else ""
+        return text if self.cost is None else f"{text}, cost {self.cost:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wants made; `arguments` is the model's text, which may be no JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer.
+
+    Attributes:
+        text: what the model says; "" when it only calls tools.
+        tool_calls: calls to be made, in order.
+        refusal: the service's own mark that the model declined; else None.
+        finish_reason: "stop", "length", "tool_calls", "content_filter", …
+        tokens_in, tokens_out: None where the server does not state them.
+    """
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    refusal: str | None
+    finish_reason: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+def picture(data: bytes, media: str = "image/jpeg") -> dict[str, Any]:
+    """The part of a message that holds an encoded picture, as a data URL.
+
+    >>> picture(b"abc", "image/png")
+    {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,YWJj'}}
+    """
+    url = f"data:{media};base64,{b64encode(data).decode('ascii')}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def user(*parts: str | Mapping[str, Any]) -> Message:
+    """A message of the user: texts and pictures, in order.
+
+    >>> user("How far?")
+    {'role': 'user', 'content': [{'type': 'text', 'text': 'How far?'}]}
+    """
+    content = [{"type": "text", "text": p} if isinstance(p, str) else dict(p) for p in parts]
+    return {"role": "user", "content": content}
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> list[Result]:
+    """Apply `function` to every item, `threads` at a time; results in order.
+
+    When one raises, the others are still finished and the first error is raised; after a hopeless
+    `ChatError` nothing more is begun.
+    """
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        for done in as_completed(futures):
+            error = None if done.cancelled() else done.exception()
+            if isinstance(error, ChatError) and error.hopeless:
+                for future in futures:
+                    future.cancel()
+    return [future.result() for future in sorted(futures, key=Future.cancelled)]
+
+
+@dataclass(kw_only=True)
+class ChatClient:
+    """A model at an endpoint. One client may be used by many threads.
+
+    Args:
+        model: the model's name at the endpoint.
+        base_url: up to and with ``/v1``; None takes the environment's ``OPENAI_BASE_URL``.
+        api_key_env: environment variable with the key. The default may be unset (local servers).
+        timeout_s: for one try, from sending to the last byte of the answer.
+        attempts: tries of one request, the first included.
+        first_wait_s: the longest wait before the second try; doubles from try to try.
+        price_in, price_out: per million tokens; the cost is counted when either is given.
+        max_tokens, seed: of one answer. The temperature is 0.
+        extra: more fields of the request; None takes a field out (``{"seed": None}``).
+
+    Raises:
+        UsageError: an option that cannot be meant, or no address.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 120.0
+    attempts: int = 5
+    first_wait_s: float = 0.5
+    price_in: float | None = None
+    price_out: float | None = None
+    max_tokens: int = 512
+    seed: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check()
+        self._url = _address(self.base_url or os.environ.get("OPENAI_BASE_URL"))
+        self._key = _key(self.api_key_env)
+        self._used, self._lock = Usage(), threading.Lock()
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = httpx2.Limits(max_connections=None)
+        timeout = httpx2.Timeout(self.timeout_s, connect=min(self.timeout_s, 10.0))
+        self._http = httpx2.Client(timeout=timeout, headers=headers, limits=limits)
+
+    def _check(self) -> None:
+        if not self.model:
+            raise UsageError("an endpoint needs the model's name as the endpoint knows it")
+        for name in ("timeout_s", "attempts", "max_tokens"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name}: wanted more than 0, got {getattr(self, name)}")
+        for name in ("first_wait_s", "price_in", "price_out"):
+            if (getattr(self, name) or 0) < 0:
+                raise UsageError(f"{name}: wanted 0 or more, got {getattr(self, name)}")
+
+    @property
+    def address(self) -> str:
+        """Where requests are posted to."""
+        return self._url
+
+    @property
+    def usage(self) -> Usage:
+        """What all answers so far used together."""
+        with self._lock:
+            used = self._used
+        if self.price_in is None and self.price_out is None:
+            return used
+        price = used.tokens_in * (self.price_in or 0) + used.tokens_out * (self.price_out or 0)
+        return replace(used, cost=price / 1e6)
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Reply:
+        """Send a conversation and wait for the answer.
+
+        Args:
+            messages: the conversation so far.
+            tools: functions that the model may call, as JSON schemas of the protocol.
+
+        Raises:
+            ChatError: no answer, or none that follows the protocol.
+        """
+        body = self._body(messages, tools)
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.attempts),
+            retry=tenacity.retry_if_exception_type(_PassingError),
+            wait=self._wait_s,
+            before_sleep=lambda _: self._count(retries=1),
+            reraise=True,
+        )
+        try:
+            reply: Reply = retrying(self._try, body)
+        except _PassingError as error:
+            tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
+            text = self._without_key(f"{self._url}: {error} ({tries})")
+            raise ChatError(text, error.status, error.hopeless) from error.__cause__
+        return reply
+
+    def ask(self, messages: Sequence[Message], check: Callable[[Reply], Result]) -> Result:
+        """Send a conversation and take from the answer what `check` makes of it.
+
+        An answer that cannot be used is shown to the model with what is wrong with it, once.
+
+        Args:
+            messages: the conversation so far.
+            check: raises `UnusableError` with the reason, as the end of "It cannot be used: ".
+
+        Raises:
+            UnusableError: the second answer cannot be used either.
+            ChatError: no answer.
+        """
+        reply = self.complete(messages)
+        try:
+            return check(reply)
+        except UnusableError as error:
+            said = {"role": "assistant", "content": reply.text[:500] or "(nothing)"}
+            wish = user(f"Your answer cannot be used: {error}. Please answer again.")
+        second = self.complete([*messages, said, wish])
+        try:
+            return check(second)
+        except UnusableError as error:
+            raise UnusableError(f"{self.model} said {second.text[:80]!r}: {error}") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _body(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": list(messages),
+            "temperature": 0,
+            "seed": self.seed,
+            "max_tokens": self.max_tokens,
+            "stream": False,
+        }
+        if tools:
+            body["tools"] = list(tools)
+        return {k: v for k, v in {**body, **self.extra}.items() if v is not None}
+
+    def _try(self, body: Mapping[str, Any]) -> Reply:
+        status, headers, content = self._send(body)
+        if status != 200:
+            raise self._failure(status, headers, content)
+        reply = _parse(content, headers.get("content-type", ""), self._url)
+        self._count(
+            answers=1,
+            unstated=int(reply.tokens_in is None and reply.tokens_out is None),
+            tokens_in=reply.tokens_in or 0,
+            tokens_out=reply.tokens_out or 0,
+        )
+        return reply
+
+    def _send(self, body: Mapping[str, Any]) -> tuple[int, httpx2.Headers, bytes]:
+        end = time.monotonic() + self.timeout_s
+        content = bytearray()
+        try:
+            with self._http.stream("POST", self._url, json=body) as response:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if time.monotonic() > end:
+                        raise _PassingError(f"no whole answer in {self.timeout_s:g} s")
+                    if len(content) > _LARGEST_ANSWER:
+                        raise ChatError(f"{self._url}: an answer of more than 8 MB")
+                return response.status_code, response.headers, bytes(content)
+        except httpx2.TimeoutException as error:
+            raise _PassingError(f"no answer in {self.timeout_s:g} s") from error
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            lost = isinstance(error, httpx2.ConnectError)
+            raise _PassingError(str(error) or type(error).__name__, hopeless=lost) from error
+
+    def _failure(self, status: int, headers: httpx2.Headers, content: bytes) -> Exception:
+        said = self._without_key(_said(content))
+        text = f"status {status}" + (f": {said}" if said else "")
+        if status not in PASSING:
+            hopeless = status in _EVERY_REQUEST or 300 <= status < 400
+            return ChatError(f"{self._url}: {text}", status, hopeless=hopeless)
+        wait_s = _retry_after_s(headers.get("retry-after"))
+        if wait_s is not None and wait_s > _LONGEST_WAIT_S:
+            return ChatError(f"{self._url}: {text} (asks to wait {wait_s:.0f} s)", status)
+        return _PassingError(text, status, wait_s)
+
+    def _wait_s(self, state: tenacity.RetryCallState) -> float:
+        doubling = tenacity.wait_random_exponential(multiplier=self.first_wait_s, max=30)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.wait_s if isinstance(error, _PassingError) else None
+        jitter = float(doubling(state))
+        return jitter if asked is None else asked + min(jitter, 1.0)
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            sums = {name: getattr(self._used, name) + value for name, value in more.items()}
+            self._used = replace(self._used, **sums)
+
+
+CLIENT_OPTIONS = frozenset(item.name for item in fields(ChatClient)) - {"model"}
+"""Names of the options that a `ChatClient` takes beside the model."""
+
+
+def _address(base_url: str | None) -> str:
+    """The address to post to; it may hold no user name or key, since it is shown."""
+    if not base_url:
+        raise UsageError(
+            "no endpoint: give base_url or set OPENAI_BASE_URL, for example "
+            "http://localhost:8000/v1 (vLLM), http://localhost:11434/v1 (Ollama)"
+        )
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL as error:
+        raise UsageError(f"base_url: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(f"base_url: wanted http://… or https://…, got {base_url!r}")
+    if url.userinfo or url.query:
+        raise UsageError("base_url: wanted no user name, password or '?'; the key has api_key_env")
+    return f"{base_url.rstrip('/')}/chat/completions"
+
+
+def _key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key and variable != "OPENAI_API_KEY":
+        raise UsageError(f"api_key_env: the environment variable {variable} is not set")
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(f"the key in {variable} has signs that no HTTP header may hold")
+    return key
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number, or a date."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _said(content: bytes) -> str:
+    """What an error's body says, in one line of at most 200 characters."""
+    text = content[:4000].decode("utf-8", "replace")
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        error = body.get("error", body.get("detail", body.get("message", text)))
+        text = str(error.get("message", error) if isinstance(error, dict) else error)
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:199]}…"
+
+
+def _parse(content: bytes, media: str, url: str) -> Reply:
+    try:
+        body = json.loads(content)
+    except ValueError as error:
+        if media and "json" not in media:
+            raise ChatError(
+                f"{url}: answered {media.split(';')[0]}, wanted JSON: is base_url right?",
+                hopeless=True,
+            ) from error
+        raise _PassingError("the answer is broken JSON", 200) from error
+    try:
+        return _reply(body)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise _PassingError(f"no chat answer but {_said(content)}", 200) from error
+
+
+def _reply(body: Any) -> Reply:
+    choice = body["choices"][0]
+    message, usage = choice["message"], body.get("usage") or {}
+    calls = [(call["id"], call["function"]) for call in message.get("tool_calls") or ()]
+    return Reply(
+        text=_text(message.get("content")),
+        tool_calls=tuple(ToolCall(i, f["name"], f["arguments"]) for i, f in calls),
+        refusal=message.get("refusal") or None,
+        finish_reason=choice.get("finish_reason"),
+        tokens_in=_tokens(usage.get("prompt_tokens")),
+        tokens_out=_tokens(usage.get("completion_tokens")),
+    )
+
+
+def _text(content: Any) -> str:
+    """The text of a content that is a text, a list of parts, or null."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _tokens(count: Any) -> int | None:
+    return count if isinstance(count, int) and count >= 0 else None
