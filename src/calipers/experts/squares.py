@@ -56,16 +56,6 @@ class Square:
             place[:] = ((scaled - mean) / std).transpose(2, 0, 1)
         return out
 
-    def boxes(self, boxes_xyxy: Floats, size_wh: tuple[int, int]) -> Floats:
-        """Take boxes from pixels of the picture to pixels of the square.
-
-        >>> square = Square(1000, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        >>> square.boxes(np.float32([[25, 20, 100, 50]]), (100, 50)).tolist()
-        [[250.0, 400.0, 1000.0, 1000.0]]
-        """
-        scale = self.side / np.array([*size_wh, *size_wh], np.float32)
-        return np.asarray(boxes_xyxy * scale, np.float32)
-
 
 def corners(cxcywh: NDArray[Any]) -> Floats:
     """Turn (N, 4) boxes from centre and size into corners.
@@ -100,23 +90,25 @@ def proposals(
 
 
 def masks_of(
-    logits: Any, size_wh: tuple[int, int], inner_wh: tuple[int, int] | None = None
+    logits: Any, size_wh: tuple[int, int], side: int = 0, inner_wh: tuple[int, int] = (0, 0)
 ) -> Bools:
     """Enlarge (N, h, w) mask logits to the picture bilinearly, and take what is above 0.
 
     Args:
-        logits: tensor of the network's masks.
+        logits: tensor of the network's masks, of the square that it sees.
         size_wh: the picture.
-        inner_wh: for a network that pads: the part of the logits that is picture.
+        side: of the square, pixels.
+        inner_wh: the part of the square that is picture; the rest is padding.
     """
-    torch = require("torch", "an expert model")
-    width, height = size_wh
-    out = np.empty((len(logits), height, width), bool)
-    for place, one in zip(out, logits.float(), strict=True):  # one by one: 48 MB at 12 megapixels
-        if inner_wh is not None:
-            one = one[: inner_wh[1], : inner_wh[0]]
-        large = torch.nn.functional.interpolate(
-            one[None, None], (height, width), mode="bilinear", align_corners=False
-        )
-        place[:] = (large[0, 0] > 0).cpu().numpy()
+    out = np.empty((len(logits), size_wh[1], size_wh[0]), bool)
+    for place, mask in zip(out, logits.float(), strict=True):  # one by one: 48 MB at 12 megapixels
+        if inner_wh != (side, side):
+            mask = _resize(mask, (side, side))[: inner_wh[1], : inner_wh[0]]
+        place[:] = (_resize(mask, size_wh) > 0).cpu().numpy()
     return out
+
+
+def _resize(mask: Any, size_wh: tuple[int, int]) -> Any:
+    resize = require("torch", "an expert model").nn.functional.interpolate
+    size_hw = size_wh[::-1]
+    return resize(mask[None, None], size_hw, mode="bilinear", align_corners=False)[0, 0]
