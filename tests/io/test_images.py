@@ -157,6 +157,24 @@ def test_a_picture_cut_short_is_refused(tmp_path, suffix, pixels):
         assert _reason(lambda: _read(path, pixels=pixels)) == "truncated_image"
 
 
+@pytest.mark.parametrize("kind", [{"progressive": True}, {"restart_marker_rows": 1}, {}])
+def test_a_jpeg_is_followed_to_its_end_mark_without_decoding(tmp_path, kind):
+    """Whole, with bytes behind its end, or cut anywhere among the pixels, thumbnail or not."""
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    path, thumbnail = tmp_path / "a.jpg", io.BytesIO()
+    Image.fromarray(noise[:8, :8]).save(thumbnail, "JPEG")
+    app = b"\xff\xe1" + (2 + thumbnail.tell()).to_bytes(2, "big") + thumbnail.getvalue()
+    Image.fromarray(noise).save(path, **kind)
+    whole = path.read_bytes()
+    for data in (whole, whole[:2] + app + whole[2:], whole + b"more \xff\xe0"):
+        path.write_bytes(data)
+        assert _read(path, pixels=False).size_wh == (50, 40)
+    for data in (whole, whole[:2] + app + whole[2:]):
+        for cut in (1, 2, 100, 500):
+            path.write_bytes(data[:-cut])
+            assert _reason(lambda: _read(path, pixels=False)) == "truncated_image"
+
+
 def test_a_flipped_bit_in_a_png_is_seen_without_decoding(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(COLOUR).save(path)

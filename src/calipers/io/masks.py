@@ -7,6 +7,7 @@ comes from outside is checked in full before it reaches the C code of pycocotool
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -183,8 +184,12 @@ def _not_empty(rle: Rle, area: int) -> Rle:
     return rle
 
 
+@lru_cache(maxsize=64)
 def _runs(counts: str) -> NDArray[np.int64]:
-    """Unpack COCO's string: 5 bits a character, low first; from the fourth run on, differences."""
+    """Unpack COCO's string: 5 bits a character, low first; from the fourth run on, differences.
+
+    Remembered, because a mask is first checked and then decoded.
+    """
     if not counts or not counts.isascii():
         raise Skip("bad_rle", "counts: not a compressed run-length string")
     code = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
@@ -199,4 +204,5 @@ def _runs(counts: str) -> NDArray[np.int64]:
     runs -= np.where(code[ends] & 0x10, np.left_shift(1, 5 * lengths), 0)
     runs[1::2] = runs[1::2].cumsum()
     runs[2::2] = runs[2::2].cumsum()
+    runs.flags.writeable = False
     return runs
