@@ -89,6 +89,7 @@ class FrameObject:
         bbox_xywh: x, y, width, height in pixels.
         rle: its mask, of the image's size.
         role: "gripper", "hand" or None.
+        phrase: what it was looked for or taken as; its caption when nobody gives a better one.
     """
 
     bbox_xywh: tuple[float, float, float, float]
@@ -96,6 +97,7 @@ class FrameObject:
     rle: Rle | None = None
     score: float | None = None
     role: str | None = None
+    phrase: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,9 +109,14 @@ class Frame:
         image: path relative to the input folder, POSIX.
         rgb: (H, W, 3) uint8, upright (EXIF rotation applied); None where pixels are not wanted.
         depth_m: (H, W) float32 z-depth in metres, NaN where there is no reading.
+        normals: (H, W, 3) float32 unit vectors towards the camera, camera frame, NaN where unknown.
         gravity: unit vector, down, camera frame.
+        gravity_source: who told it; set without `gravity` when those asked are in doubt.
+        gravity_confidence: in [0, 1]; None for one that was given.
         objects: None when objects were not given at all; an empty list when there are none.
         extra: fields of the record that Calipers does not know, passed through.
+        filled: role of an expert → what it was and told, for each that filled something in.
+        pixels_hash: names the picture by its pixels; None until an expert's cache asks.
     """
 
     id: str
@@ -126,6 +133,10 @@ class Frame:
     objects: list[FrameObject] | None = None
     caption: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    normals: Floats | None = None
+    gravity_confidence: float | None = None
+    filled: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pixels_hash: str | None = None
 
     def __post_init__(self) -> None:
         if self.depth_m is not None and self.depth_m.shape != (self.height, self.width):

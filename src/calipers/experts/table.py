@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from calipers.errors import UsageError
+
 _APACHE, _MIT = "Apache-2.0", "MIT"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -37,8 +39,11 @@ class Entry:
         gated: whether the hub asks to accept terms first.
         size: parameters, as the card gives them; "" where not looked up.
         needs: extra of Calipers that it wants; "" for none.
-        package: module that must be importable; an entry of a preset without it is left out.
+        modules: what must be importable, beside what the extra's core brings.
+        optional: left out of a preset where it is not installed, without a word.
         phrases: an object proposer that finds nothing without phrases to look for.
+        camera: a depth estimator that wants the intrinsics first.
+        depth: a gravity estimator that wants the depth; too cheap to be kept in the cache.
         note: a few words for `calipers experts list`.
         revision: commit, tag or branch of the hub id; None for what is newest or on disk.
     """
@@ -53,10 +58,31 @@ class Entry:
     gated: bool = False
     size: str = ""
     needs: str = "models"
-    package: str = ""
+    modules: tuple[str, ...] = ()
+    optional: bool = False
     phrases: bool = False
+    camera: bool = False
+    depth: bool = False
     note: str = ""
     revision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise UsageError(f"{self.name}: wanted a role of {', '.join(ROLES)}, got {self.role!r}")
+
+    @property
+    def restricted(self) -> bool:
+        """Whether it runs only when it is named."""
+        return self.gated or not self.commercial
+
+    def facts(self) -> dict[str, Any]:
+        """What decides its results, as JSON takes it; for ``run.json`` and for the cache."""
+        return {
+            "class": self.target,
+            "id": self.id,
+            "options": dict(self.options),
+            "revision": self.revision,
+        }
 
 
 def _row(role: str, file: str, name: str, id: str = "", **more: Any) -> Entry:
@@ -72,7 +98,8 @@ _NO = {"commercial": False}
 _UNKNOWN = {"licence": "not stated", "commercial": False}
 _PHRASES = {"phrases": True}
 _CALLER = {"licence": "of the model served", "needs": ""}
-_FULL = {"needs": "models-full"}
+_FULL = {"needs": "models-full", "modules": ("torchvision",)}
+_MOGE_ROW = {"licence": _MIT, "modules": ("moge",)}
 
 ENTRIES: tuple[Entry, ...] = (
     _row("filter", _FILTER, "siglip2", "google/siglip2-base-patch16-256"),
@@ -99,10 +126,10 @@ ENTRIES: tuple[Entry, ...] = (
          licence=_MIT, size="232M", note="boxes and phrases without a vocabulary; no scores"),
     _row("objects", "sam3:Sam3Objects", "sam3", "facebook/sam3", licence="SAM License",
          gated=True, **_PHRASES, **_FULL, note="boxes and masks together, one phrase a pass"),
-    _row("masks", _SAM2, "sam2-tiny", "facebook/sam2.1-hiera-tiny", **_FULL),
-    _row("masks", _SAM2, "sam2-small", "facebook/sam2.1-hiera-small", **_FULL),
-    _row("masks", _SAM2, "sam2-base-plus", "facebook/sam2.1-hiera-base-plus", **_FULL),
-    _row("masks", _SAM2, "sam2-large", "facebook/sam2.1-hiera-large", **_FULL),
+    _row("masks", _SAM2, "sam2-tiny", "facebook/sam2.1-hiera-tiny"),
+    _row("masks", _SAM2, "sam2-small", "facebook/sam2.1-hiera-small"),
+    _row("masks", _SAM2, "sam2-base-plus", "facebook/sam2.1-hiera-base-plus"),
+    _row("masks", _SAM2, "sam2-large", "facebook/sam2.1-hiera-large"),
     _row("masks", _SAM, "sam", "facebook/sam-vit-base", note="works without torchvision"),
     _row("masks", _SAM, "sam-hq", "syscv-community/sam-hq-vit-base", **_UNKNOWN,
          note="works without torchvision"),
@@ -112,10 +139,10 @@ ENTRIES: tuple[Entry, ...] = (
          licence=_MIT),
     _row("captions", "endpoint:EndpointCaptioner", "endpoint", **_CALLER,
          note="any OpenAI-compatible server; options: url, model"),
-    _row("depth", _MOGE, "moge2", "Ruicheng/moge-2-vitl-normal", licence=_MIT, size="331M",
+    _row("depth", _MOGE, "moge2", "Ruicheng/moge-2-vitl-normal", **_MOGE_ROW, size="331M",
          note="depth, intrinsics, normals and mask in one pass"),
-    _row("depth", _MOGE, "moge2-base", "Ruicheng/moge-2-vitb-normal", licence=_MIT, size="104M"),
-    _row("depth", _MOGE, "moge2-small", "Ruicheng/moge-2-vits-normal", licence=_MIT, size="35M"),
+    _row("depth", _MOGE, "moge2-base", "Ruicheng/moge-2-vitb-normal", **_MOGE_ROW, size="104M"),
+    _row("depth", _MOGE, "moge2-small", "Ruicheng/moge-2-vits-normal", **_MOGE_ROW, size="35M"),
     _row("depth", _DAV2, "depth-anything2-indoor", f"{_V2}-Indoor-Small-hf", size="25M",
          note="at most 20 m; takes no focal length"),
     _row("depth", _DAV2, "depth-anything2-outdoor", f"{_V2}-Outdoor-Small-hf", size="25M",
@@ -125,11 +152,13 @@ ENTRIES: tuple[Entry, ...] = (
     _row("depth", "depth_pro:DepthPro", "depth-pro", "apple/DepthPro-hf", size="0.95B",
          licence="apple-amlr (research only)", **_NO, **_FULL),
     _row("depth", "depth_anything3:DepthAnything3", "depth-anything3",
-         "depth-anything/DA3METRIC-LARGE", size="0.35B",
+         "depth-anything/DA3METRIC-LARGE", size="0.35B", camera=True,
+         modules=("depth_anything_3",),
          note="needs a focal length: metres = focal * output / 300"),
-    _row("gravity", "geocalib:GeoCalib", "geocalib", size="28.9M", package="geocalib",
+    _row("gravity", "geocalib:GeoCalib", "geocalib", size="28.9M",
+         modules=("geocalib",), optional=True,
          note="pip install git+https://github.com/cvg/GeoCalib; fetches its own weights"),
-    _row("gravity", "normals:NormalsGravity", "normals", licence="", needs="",
+    _row("gravity", "normals:NormalsGravity", "normals", licence="", needs="", depth=True,
          note="from the depth expert's normals"),
     Entry(name="words", role="similarity", target="calipers.stages.similarity:NormalisedText",
           licence="", needs="", note="compares the words"),

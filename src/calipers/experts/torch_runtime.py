@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from calipers.errors import MissingExtraError, MissingWeightsError, UsageError
+from calipers.experts.choice import digest
 from calipers.experts.table import name_of
 
 Loaded = TypeVar("Loaded")
@@ -149,18 +149,7 @@ def commit_of(model: Any, source: str | Path) -> str | None:
     parts = path.absolute().parts
     if "snapshots" in parts[:-1]:  # the hub's cache: models--owner--name/snapshots/commit/file
         return parts[parts.index("snapshots") + 1]
-    return f"local-{_digest(path)}"
-
-
-def _digest(path: Path) -> str:
-    """Hash names and contents of a file or of all files of a folder."""
-    digest = blake2b(digest_size=8)
-    for file in sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]:
-        digest.update(file.name.encode(errors="surrogateescape") + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    return f"local-{digest(path)}"
 
 
 @contextmanager

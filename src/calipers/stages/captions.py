@@ -95,6 +95,13 @@ _SPACE_BEFORE = re.compile(r"\s+(?=[,;:.])")
 _ENDS = " \t.,;:!?…-–—•*"
 
 
+_PIECES = re.compile(
+    r"[,;:.!?()]|\b(?:" + "|".join(sorted(_CUTS | _POSTMODIFIERS | {"and", "or"})) + r")\b"
+)
+_PHRASE_WORDS = 4
+_NOT_THINGS = _words("it he she they them him her something someone front back left right top side")
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """A caption, read as a noun phrase.
@@ -146,6 +153,25 @@ def _read(caption: str) -> Phrase:
     if len(text) > MAX_CHARACTERS:
         problem = TOO_LONG
     return Phrase(determiner, noun, words, head, problem)
+
+
+def noun_phrases(text: str) -> list[str]:
+    """The things that a caption of a picture names, in its order, each once, lower case.
+
+    The text is cut at punctuation, prepositions, verbs and "and"; what is background, or longer
+    than four words, is left out.
+
+    >>> noun_phrases("A black cat on the wooden table, with two cups and a wall behind it.")
+    ['black cat', 'wooden table', 'two cups']
+    """
+    found = []
+    for piece in _PIECES.split(_clean(text).lower()):
+        words = [word for word in piece.split() if word not in _DROPPED]
+        phrase = read_caption(" ".join(words))
+        short = 1 <= len(words) <= _PHRASE_WORDS
+        if short and phrase.problem is None and phrase.head not in _NOT_THINGS:
+            found.append(" ".join(words))
+    return list(dict.fromkeys(found))
 
 
 def _clean(caption: str) -> str:

@@ -52,10 +52,12 @@ def find_level(blocks: Blocks, planes: Sequence[Plane]) -> Level | None:
     return Level(-up, _support(up, blocks, planes), confidence)
 
 
-def level_from_gravity(gravity: Doubles, blocks: Blocks, planes: Sequence[Plane]) -> Level:
+def level_from_gravity(
+    gravity: Doubles, blocks: Blocks, planes: Sequence[Plane], confidence: float = 1.0
+) -> Level:
     """Find the support surface when gravity is known."""
     up = -np.asarray(gravity, dtype=np.float64)
-    return Level(-up, _support(up, blocks, planes), 1.0)
+    return Level(-up, _support(up, blocks, planes), confidence)
 
 
 def _support(up: Doubles, blocks: Blocks, planes: Sequence[Plane]) -> Doubles | None:

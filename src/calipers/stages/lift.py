@@ -163,10 +163,12 @@ def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
         raise Skip("not_ready", "lifting needs depth and intrinsics")
     blocks = local_planes(depth, camera)
     planes = find_planes(blocks)
-    if frame.gravity is None:
+    level: Level | None = None
+    if frame.gravity is not None:
+        sure = 1.0 if frame.gravity_confidence is None else frame.gravity_confidence
+        level = level_from_gravity(frame.gravity.astype(np.float64), blocks, planes, sure)
+    elif frame.gravity_source is None:  # otherwise others were asked, and left it in doubt
         level = find_level(blocks, planes)
-    else:
-        level = level_from_gravity(frame.gravity.astype(np.float64), blocks, planes)
     transform = None if level is None else level_from_camera(level.gravity, level.support_plane)
     covered = np.zeros(depth.shape, np.uint8, order="F")  # as decoded masks are
     for mask in masks:

@@ -29,8 +29,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from calipers.experts.base import TextSimilarity
 from calipers.stages.captions import Phrase, read_caption
-from calipers.stages.similarity import NormalisedText, Similarity
+from calipers.stages.similarity import NormalisedText
 from calipers.types import ReferenceFrame, SceneObject
 
 AMBIGUOUS = "ambiguous"
@@ -116,7 +117,7 @@ _OF_MANY: tuple[tuple[_Order, _Words, _Words, _Words], ...] = (
 
 
 def refer(
-    objects: Sequence[SceneObject], frame: ReferenceFrame, similarity: Similarity | None = None
+    objects: Sequence[SceneObject], frame: ReferenceFrame, similarity: TextSimilarity | None = None
 ) -> None:
     """Set ``reference``, or ``reference_reason``, of every object in place.
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from calipers.errors import MissingExtraError
 from calipers.stages.captions import read_caption
 from calipers.types import Bools, Floats
-
-
-class Similarity(Protocol):
-    """Decides whether a caption could also mean the objects of other captions."""
-
-    def alike(self, captions: Sequence[str]) -> Bools:
-        """Row i, column j of the (N, N) result: caption i could also be said of object j."""
-        ...
 
 
 class NormalisedText:
@@ -32,7 +24,7 @@ class NormalisedText:
     """
 
     def alike(self, captions: Sequence[str]) -> Bools:
-        """As `Similarity.alike`."""
+        """As `TextSimilarity.alike`."""
         phrases = [read_caption(caption) for caption in captions]
         rows = [[a.head == b.head and a.words <= b.words for b in phrases] for a in phrases]
         return np.array(rows, dtype=np.bool_).reshape(len(phrases), len(phrases))
@@ -111,7 +103,7 @@ class SentenceEmbeddings:
         return np.asarray(vectors @ vectors.T)
 
     def alike(self, captions: Sequence[str]) -> Bools:
-        """As `Similarity.alike`."""
+        """As `TextSimilarity.alike`."""
         alike = self._text.alike(captions)
         if len(captions) < 2:
             return alike
