@@ -64,8 +64,11 @@ def owlv2(folder: Path) -> Path:
     return _save(folder, hf.Owlv2ForObjectDetection, config, hf.Owlv2Processor(images, tokenizer))
 
 
+SAID = "cup<loc_100><loc_200><loc_499><loc_799>red lamp<loc_500><loc_100><loc_899><loc_699>"
+
+
 def florence2(folder: Path) -> Path:
-    """Florence-2: 64 pixel pictures, the words of English letter by letter, `<loc_0>` to 999."""
+    """Florence-2: 64 pixel pictures, words letter by letter; answers `SAID` to everything."""
     tokenizer = _bart_tokenizer()
     text = hf.BartConfig(
         vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1,
@@ -87,7 +90,22 @@ def florence2(folder: Path) -> Path:
     processor = hf.Florence2Processor(
         images, tokenizer, post_processor_config={kind: {} for kind in kinds}
     )
-    return _save(folder, hf.Florence2ForConditionalGeneration, config, processor)
+    torch.manual_seed(0)
+    model = hf.Florence2ForConditionalGeneration(config).eval()
+    _teach(model.model.language_model, tokenizer(SAID, add_special_tokens=False)["input_ids"])
+    return _write(folder, model, processor)
+
+
+def _teach(bart: Any, ids: list[int]) -> None:
+    """Make a decoder say `ids`: each position asks, along an axis of its own, for its token."""
+    with torch.no_grad():
+        for name, weights in bart.decoder.layers.named_parameters():
+            if "layer_norm" not in name:
+                weights.zero_()
+        bart.decoder.embed_positions.weight.zero_()
+        for step, token in enumerate([*ids, bart.config.eos_token_id]):
+            bart.decoder.embed_positions.weight[step + 2, step] = 100.0  # BART starts at 2
+            bart.shared.weight[token, step] = 4.0
 
 
 def sam(folder: Path) -> Path:
@@ -155,11 +173,15 @@ HALVES = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 
 def _save(folder: Path, model: Any, config: Any, processor: Any) -> Path:
     torch.manual_seed(0)
-    model(config).eval().save_pretrained(folder)
-    if callable(getattr(processor, "save_pretrained", None)):
-        processor.save_pretrained(folder)
-    else:
+    return _write(folder, model(config).eval(), processor)
+
+
+def _write(folder: Path, model: Any, processor: Any) -> Path:
+    model.save_pretrained(folder)
+    if isinstance(processor, str):
         (folder / "preprocessor_config.json").write_text(processor, "utf-8")
+    else:
+        processor.save_pretrained(folder)
     return folder
 
 

@@ -23,12 +23,11 @@ class HubExpert:
 
     Attributes:
         model: in evaluation mode, on `device`; weights in float32.
-        processor: what `processor_class` loads.
+        processor: what prepares its inputs.
         revision: the commit, or digest of the folder, that was loaded.
     """
 
     model_class: ClassVar[str]
-    processor_class: ClassVar[str] = "AutoProcessor"
 
     def __init__(
         self, model: Any, processor: Any, *, device: str, dtype: Any, revision: str | None
@@ -60,10 +59,10 @@ class HubExpert:
             MissingWeightsError: the weights are neither on disk nor to be fetched.
         """
         chosen = choose_device(device)
-        model, processor = cls._parts(source, revision, chosen)
+        model = cls._model(source, revision, chosen)
         return cls(
             model,
-            processor,
+            cls._processor(source, revision),
             device=chosen,
             dtype=choose_dtype(chosen, dtype),
             revision=commit_of(model, source),
@@ -71,12 +70,15 @@ class HubExpert:
         )
 
     @classmethod
-    def _parts(cls, source: str, revision: str | None, device: str) -> tuple[Any, Any]:
-        """Load the model to the device, and its processor."""
+    def _model(cls, source: str, revision: str | None, device: str) -> Any:
         hub = require("transformers", f"{cls.__name__}, an expert model,")
-        model = load_pretrained(getattr(hub, cls.model_class).from_pretrained, source, revision)
-        load = getattr(hub, cls.processor_class).from_pretrained
-        return model.eval().to(device), load_pretrained(load, source, revision)
+        load = getattr(hub, cls.model_class).from_pretrained
+        return load_pretrained(load, source, revision).eval().to(device)
+
+    @classmethod
+    def _processor(cls, source: str, revision: str | None) -> Any:
+        hub = require("transformers", f"{cls.__name__}, an expert model,")
+        return load_pretrained(hub.AutoProcessor.from_pretrained, source, revision)
 
     def _inputs(self, **what: Any) -> Any:
         """Run the processor; tensors on the device."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from calipers.experts.base import Image
 from calipers.experts.sam import Encoded, Sam
 from calipers.experts.squares import Square
-from calipers.experts.torch_runtime import load_pretrained, require
+from calipers.experts.torch_runtime import require
 
 
 class Sam2(Sam):
@@ -17,10 +15,8 @@ class Sam2(Sam):
     processor: Square
 
     @classmethod
-    def _parts(cls, source: str, revision: str | None, device: str) -> tuple[Any, Square]:
-        hub = require("transformers", "SAM 2, an expert model,")
-        model = load_pretrained(getattr(hub, cls.model_class).from_pretrained, source, revision)
-        return model.eval().to(device), Square.load(source, revision)
+    def _processor(cls, source: str, revision: str | None) -> Square:
+        return Square.load(source, revision)
 
     def _encode(self, images: list[Image]) -> list[Encoded]:
         pixels = require("torch", "SAM 2").from_numpy(self.processor.pixels(images))

@@ -35,11 +35,10 @@ class Sam3Objects(HubExpert):
         self.threshold = threshold
 
     @classmethod
-    def _parts(cls, source: str, revision: str | None, device: str) -> tuple[Any, Any]:
+    def _processor(cls, source: str, revision: str | None) -> tuple[Square, Any]:
         hub = require("transformers", "SAM 3, an expert model,")
-        model = load_pretrained(getattr(hub, cls.model_class).from_pretrained, source, revision)
         tokenizer = load_pretrained(hub.AutoTokenizer.from_pretrained, source, revision)
-        return model.eval().to(device), (Square.load(source, revision), tokenizer)
+        return Square.load(source, revision), tokenizer
 
     def propose(
         self, images: Sequence[Image], phrases: Sequence[Sequence[str]]
