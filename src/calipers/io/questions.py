@@ -32,6 +32,23 @@ QUESTION_SCHEMA = pa.schema(
     ]
 )
 
+_REPEATED = [
+    "scene_id",
+    "image",
+    "depth_image",
+    "type",
+    "kind",
+    "objects.list.element",
+    "object_index.list.element",
+    "unit",
+    "label",
+    "frame",
+    "question_template",
+    "answer_template",
+    "seed",
+]
+"""Columns written with a dictionary; for the others, which hardly repeat, it is time and room."""
+
 
 def questions_table(columns: Mapping[str, Any]) -> pa.Table:
     """The table of `columns` (name → values, all of one length) with exactly `QUESTION_SCHEMA`.
@@ -52,7 +69,12 @@ def write_questions(
     """Write a table of questions to an open binary file."""
     statistics = ["id", "type", "kind"]
     with pq.ParquetWriter(
-        sink, QUESTION_SCHEMA, compression="zstd", write_statistics=statistics, store_schema=False
+        sink,
+        QUESTION_SCHEMA,
+        compression="zstd",
+        use_dictionary=_REPEATED,
+        write_statistics=statistics,
+        store_schema=False,
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata(dict(metadata))

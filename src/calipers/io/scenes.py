@@ -143,7 +143,7 @@ def write_scenes(table: pa.Table, sink: Any, metadata: Mapping[str, str] = NO_ME
         sink,
         SCENE_SCHEMA,
         compression="zstd",
-        compression_level=9,
+        compression_level=3,
         use_dictionary=_DICTIONARY_COLUMNS,
         column_encoding={_CLOUD_COLUMN: "BYTE_STREAM_SPLIT"},
         write_statistics=["id"],

@@ -271,11 +271,15 @@ def _say(rows: _Rows, pool: _Pool) -> tuple[Positions, Bools]:
 
 
 def _forms(names: Sequence[str], pool: _Pool) -> Positions:
-    """Positions (N, 16) of the `FORMS` of each name in the pool, as they are and with a capital."""
-    forms = [slot_values(name) for name in names]
-    plain = [pool.put(form) for form in forms]
-    capitals = [pool.put(map(capital, form)) for form in forms]
-    return np.array([plain, capitals], np.intp).reshape(2, -1, len(FORMS))
+    """Positions (2, N, 8) of the `FORMS` of each name in the pool, as they are and with a capital."""
+    forms = [pool.put(_spellings(name)) for name in names]
+    return np.array(forms, np.intp).reshape(-1, 2, len(FORMS)).swapaxes(0, 1)
+
+
+@lru_cache(maxsize=2048)
+def _spellings(name: str) -> tuple[str, ...]:
+    forms = slot_values(name)
+    return (*forms, *map(capital, forms))
 
 
 def _slots(forms: Positions, first: Positions, second: Positions) -> Positions:

@@ -44,6 +44,7 @@ _WHOLE = ("above", "tall", "wide", "big", "height", "width", "elevation")
 _WHOLE_ROWS = [_ROW[name] for name in _WHOLE]
 _LEVEL_ROWS = [_ROW[t.quantity] for t in TYPE_LIST if t.needs_level]
 
+ALL_TYPES = np.arange(len(TYPE_LIST))
 _TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
 _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
 
@@ -185,16 +186,16 @@ class Survey:
             row = _ROW[name]
             self.misleading[row] = self.value[row] * seen < 0
 
-    def by_type(self) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
-        """Return sign · quantity, margin and "may be asked", each (43, M): a row a type.
+    def by_type(self, types: Indices = ALL_TYPES) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
+        """Return sign · quantity, margin and "may be asked", each (T, M), of T of the 43 types.
 
         A measure may be asked when it exceeds `PREMISE_MARGINS`: A is clearly left of B, the two
         centres are clearly apart. An elevation may be 0 but not negative; a gap may always be
         asked, and so may a comparison that is not `misleading`.
         """
-        value = self.value[_TYPE_ROW] * _TYPE_SIGN
-        margin = self.margin[_TYPE_ROW]
-        asked = (value > _TYPE_PREMISE * margin) & ~self.misleading[_TYPE_ROW]
+        rows = _TYPE_ROW[types]
+        value, margin = self.value[rows] * _TYPE_SIGN[types], self.margin[rows]
+        asked = (value > _TYPE_PREMISE[types] * margin) & ~self.misleading[rows]
         return value, margin, asked
 
     def gap(self, a: int, b: int) -> tuple[float, Floats]:
@@ -278,9 +279,8 @@ def measure(scene: Scene, type: str, *object_index: int) -> Fact:
     _check_knowable(scene, row, object_index)
     pair = np.array([[0, 1]] if row.arity == 2 else np.empty((0, 2)), dtype=np.intp)
     all_of = Survey(scene, object_index, pair)
-    k = TYPE_LIST.index(row)
-    values, margins, _ = all_of.by_type()
-    value, margin = float(values[k, 0]), float(margins[k, 0])
+    values, margins, _ = all_of.by_type(np.array([TYPE_LIST.index(row)]))
+    value, margin = float(values[0, 0]), float(margins[0, 0])
     if row.id == "gap":
         value = all_of.gap(0, 1)[0]
     labels = row.labels

@@ -64,27 +64,22 @@ def pick(
         shares: (43,) share of each type, from `registry.weights`.
         templates: (43,) how many question templates each type has.
     """
-    value, margin, allowed = view.by_type()
     asked = np.flatnonzero(shares > 0)
-    value, margin, allowed = value[asked], margin[asked], allowed[asked]
-    cases = allowed.sum(1)
-    wanted = allot(
-        shares[asked], cases * templates[asked], count, rng.random(4).tolist(), _split(asked)
-    )
+    value, margin, allowed = view.by_type(asked)
+    cases, templates = allowed.sum(1), templates[asked]
+    split = int(np.searchsorted(asked, QUALITATIVE))
+    wanted = allot(shares[asked], cases * templates, count, rng.random(4).tolist(), split)
     row = np.repeat(np.arange(len(asked)), wanted)
     turn = np.arange(len(row)) - np.repeat(wanted.cumsum() - wanted, wanted)
     keys = rng.random(allowed.shape)
-    keys[~allowed] = 2.0
-    case = keys.argsort(axis=1)[row, turn % np.maximum(cases, 1)[row]]
-    first = (keys[row, case] * 2.0**20) % 1.0 * templates[asked][row]
-    template = (first.astype(np.intp) + turn // np.maximum(cases, 1)[row]) % templates[asked][row]
+    np.putmask(keys, ~allowed, 2.0)
+    again, place = np.divmod(turn, np.maximum(cases, 1)[row])
+    case = keys.argsort(axis=1)[row, place]
+    first = (keys[row, case] * 2.0**20) % 1.0 * templates[row]
+    template = (first.astype(np.intp) + again) % templates[row]
     order = rng.random(len(row)).argsort()
     row, case, template = row[order], case[order], template[order]
     return Picks(asked[row], case, template, value[row, case], margin[row, case])
-
-
-def _split(asked: NDArray[np.intp]) -> int:
-    return int(np.searchsorted(asked, QUALITATIVE))
 
 
 def allot(
