@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from calipers.errors import DataError, UsageError
+from calipers.errors import DataError
 from calipers.experts.base import DepthMap
 from calipers.types import Camera
 
@@ -69,7 +69,7 @@ def test_beyond_ten_kilometres_there_is_no_depth(expert: DepthPro, inverse: floa
 
 def test_no_field_of_view_needs_a_camera(expert: DepthPro) -> None:
     assert estimate(expert, 0.5, None, Camera(80, 80, 39.5, 29.5, 80, 60)).depth_m[0, 0] == 2.0
-    with pytest.raises(UsageError, match="estimates no focal length: give intrinsics"):
+    with pytest.raises(DataError, match="estimates no focal length: give intrinsics"):
         estimate(expert, 0.5, None)
 
 

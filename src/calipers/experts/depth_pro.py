@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from calipers.errors import DataError, UsageError
+from calipers.errors import DataError
 from calipers.experts.base import DepthMap, Image
 from calipers.experts.depth_pictures import centred_camera, metres, resize, to_tensor
 from calipers.experts.hub_expert import HubExpert
@@ -37,8 +37,8 @@ class DepthPro(HubExpert):
         """Estimate depth, and a focal length where the camera is not known.
 
         Raises:
-            UsageError: a camera is not known and the checkpoint estimates none.
-            DataError: the estimated field of view is none (outside 0 to 180 degrees).
+            DataError: a camera is not known and the checkpoint estimates none, or a field of view
+                that is none (outside 0 to 180 degrees).
         """
         import torch
 
@@ -80,7 +80,7 @@ def _depth_map(inverse: Any, fov: float | None, image: Image, given: Camera | No
 def _estimated_camera(fov: float | None, size_wh: tuple[int, int]) -> Camera:
     """Turn the horizontal field of view, degrees, into a camera."""
     if fov is None:
-        raise UsageError("this Depth Pro checkpoint estimates no focal length: give intrinsics")
+        raise DataError("this Depth Pro checkpoint estimates no focal length: give intrinsics")
     if not 0 < fov < 180:
         raise DataError(f"field of view: wanted 0 to 180 degrees, Depth Pro found {fov:.1f}")
     return centred_camera(size_wh[0] / (2 * math.tan(math.radians(fov) / 2)), size_wh)
