@@ -271,7 +271,7 @@ def _say(rows: _Rows, pool: _Pool) -> tuple[Positions, Bools]:
 
 
 def _forms(names: Sequence[str], pool: _Pool) -> Positions:
-    """Positions (2, N, 8) of the `FORMS` of each name in the pool, as they are and with a capital."""
+    """Positions (2, N, 8) in the pool of the `FORMS` of each name, without and with a capital."""
     forms = [pool.put(_spellings(name)) for name in names]
     return np.array(forms, np.intp).reshape(-1, 2, len(FORMS)).swapaxes(0, 1)
 
