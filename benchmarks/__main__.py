@@ -63,6 +63,11 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
         Row("a scene row, exact depth", "≤ 20 kB", r"size, exact depth: (.*)"),
         Row("a scene row, depth with faults", "≤ 20 kB", r"size, depth with faults: (.*)"),
     ),
+    ("codec",): (
+        Row("packing depth into a picture, `packed24`, one core", "≥ 300 megapixels/s",
+            r"codec, packed24: (.*)"),
+        Row("the same, `spatialbot`", "≥ 300 megapixels/s", r"codec, spatialbot: (.*)"),
+    ),
 }  # fmt: skip
 """What is run, with its arguments, and the rows that come from it."""
 

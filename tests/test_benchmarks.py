@@ -26,6 +26,11 @@ SMALL = {
         (f"size, exact depth: {NUMBER} kB a scene of 8 objects in a part of 1;", 10, 30),
         (f"largest {NUMBER} kB", 10, 30),
     ],
+    ("codec", "--repeats", "1"): [
+        (f"codec, packed24: {NUMBER} megapixels/s packing", 1, 10_000),
+        (f"codec, inverse8: .* packing, {NUMBER} unpacking", 1, 10_000),
+        (f"codec, resize edge: {NUMBER} megapixels/s", 0.1, 10_000),
+    ],
     ("build", "--frames", "4", "--distinct", "2", "--questions", "3", "--size", "160", "120"): [
         (f"frames/s without start-up, {NUMBER} with it", 0.1, 10_000),
         (f"for 4 frames, {NUMBER} questions", 12, 12),
