@@ -27,7 +27,7 @@ figures: .venv/ready
 	$(BIN)/python docs/figures.py
 
 # Newer than what it was made from, or made again; a half-made one is thrown away.
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt hatch_build.py $(wildcard src/calipers/geometry/c/*.[ch])
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from calipers.geometry.cloud import MOST_POINTS, Outline, closest_pairs, quantiles, quantise, thin
+from calipers.geometry.cloud import MOST_POINTS, closest_pairs, quantiles, quantise, thin
 
 
 def restored(steps, origin, scale):
@@ -74,31 +74,8 @@ def test_thinning_spreads_over_the_whole_and_is_small(count):
     assert few[[0, -1], 0].tolist() == [0, 1]
 
 
-def test_steps_to_the_outline_of_a_square():
-    """Five pixels wide: three steps to the middle, diagonals count as one."""
-    mask = np.zeros((9, 9), bool)
-    mask[2:7, 2:7] = True
-    outline = Outline.of(mask)
-    assert outline.inside[4].tolist() == [0, 0, 1, 2, 3, 2, 1, 0, 0]
-    assert outline.outside[4].tolist() == [2, 1, 0, 0, 0, 0, 0, 1, 2]
-    assert outline.inside[2, 2] == 1
-    assert outline.outside[0, 0] == 2
-
-
-@given(st.integers(0, 2**32), st.floats(0.02, 0.98))
-def test_steps_to_the_outline_agree_with_a_search_of_all_pixels(seed, share):
-    mask = np.random.default_rng(seed).random((7, 11)) < share
-    outline = Outline.of(mask)
-    for found, own in ((outline.inside, mask), (outline.outside, ~mask)):
-        others = np.argwhere(~own)
-        assert (found[~own] == 0).all()
-        for row, column in np.argwhere(own) if len(others) else ():
-            steps = np.abs(others - [row, column]).max(1).min()
-            assert found[row, column] == steps
-
-
 def test_quantiles_by_hand():
-    values = np.arange(101, dtype=np.float32)[::-1]
+    values = np.arange(100, -1, -1, dtype=np.float32)
     assert quantiles(values, (0.0, 0.05, 0.5, 1.0)) == (0, 5, 50, 100)
     assert quantiles(np.array([3.0], np.float32), (0.05, 0.95)) == (3, 3)
 

@@ -52,7 +52,7 @@ def test_an_outline_without_an_inside_moves_out_on_every_side():
     """A pole one pixel wide, 2 m away at f = 500: 4 mm wide, and 4 mm taller than its centres."""
     column = np.stack((np.zeros(51), np.linspace(-0.1, 0.1, 51), np.full(51, 2.0)), 1)
     camera = Camera(500, 500, 0, 0, 640, 480)
-    low, high = extents(column.astype(np.float32), np.zeros((0, 3), np.float32), np.eye(3), camera)
+    low, high = extents(column.astype(np.float32), np.ones(51, bool), np.eye(3), camera)
     assert low == pytest.approx([-0.002, -0.102, 2.0])
     assert high == pytest.approx([0.002, 0.102, 2.0])
 

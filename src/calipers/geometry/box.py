@@ -1,14 +1,18 @@
-"""Boxes around clean clouds, along given axes."""
+"""Boxes around clean clouds, along given axes (`c/measure.c`)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from calipers.geometry.kernel import at, library, pointer
 from calipers.types import Bools, Camera, Doubles, Floats
+
+TRIM = 0.005
+"""Share of points beyond each end of a box where depth is noisy."""
 
 
 def extents(
-    outline: Floats, inside: Floats, axes: Doubles, camera: Camera, trim: float = 0.0
+    points: Floats, rim: Bools, axes: Doubles, camera: Camera, trim: float = 0.0
 ) -> tuple[Doubles, Doubles]:
     """Return the low and high ends of an object's points along each row of (3, 3) `axes`.
 
@@ -17,32 +21,28 @@ def extents(
     far (a face across the axis) it is the end itself.
 
     Args:
-        outline: (N, 3) points of the outermost pixels, camera frame, metres.
-        inside: (M, 3) all other points; M may be 0.
+        points: (N, 3) camera frame, metres.
+        rim: (N,) which of them are the outermost pixels; at least one.
         trim: share of the outline (of the inside: four times it) beyond each end; 0 for exact
-            depth, more where noise makes outlines ragged and surfaces thick.
+            depth, more where noise makes outlines ragged and surfaces thick. Less than 1/4.
+
+    Raises:
+        ValueError: no point is on the rim, or `trim` is out of range.
     """
-    turn = axes.T.astype(np.float32)
-    per_metre = np.abs(axes[:, 0]) / camera.fx + np.abs(axes[:, 1]) / camera.fy
-    rim = outline @ turn
-    faces = inside[:: 1 + len(inside) // 2000] @ turn if len(inside) else np.full((1, 3), np.nan)
-    ends: list[Doubles] = []
-    rim_order, face_order = np.sort(rim, axis=0), np.sort(faces, axis=0)
-    k, j = int(trim * len(rim)), int(4 * trim * len(faces))
-    for best, end, face in (
-        (rim.argmin(0), rim_order[k], face_order[j]),
-        (rim.argmax(0), rim_order[-1 - k], face_order[-1 - j]),
-    ):
-        sign = -1.0 if not ends else 1.0
-        footprint = outline[best, 2] * per_metre
-        beyond = sign * (face - end)
-        ends.append(
-            end + sign * np.where(beyond > -0.35 * footprint, np.maximum(beyond, 0), footprint / 2)
-        )
+    if not 0 <= trim < 0.25:
+        raise ValueError(f"trim: wanted 0 to 1/4, got {trim}")
+    ends = np.empty((2, 3))
+    count = len(points)
+    found = library.extents(
+        pointer(points, np.float32, (count, 3)),
+        pointer(rim, np.bool_, (count,)),
+        count,
+        pointer(np.ascontiguousarray(axes), np.float64, (3, 3)),
+        *(camera.fx, camera.fy, trim, at(ends)),
+    )
+    if not found:
+        raise ValueError("no point is on the rim")
     return ends[0], ends[1]
-
-
-_SAMPLES = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0])
 
 
 def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
@@ -64,30 +64,9 @@ def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
     Returns:
         The farthest end, same coordinate; -inf when no row tells.
     """
-    width = kept.shape[1]
-    rows = np.flatnonzero(kept.sum(1) >= 6)
-    left = kept[rows].argmax(1)
-    right = width - 1 - kept[rows, ::-1].argmax(1)
-    columns = np.rint(left[:, None] + (right - left)[:, None] * _SAMPLES).astype(np.intp)
-    good = kept[rows[:, None], columns].all(1)
-    if good.sum() < 3:
-        return -np.inf
-    rows, columns, left, right = rows[good], columns[good], left[good], right[good]
-    y = forward[rows[:, None], columns]
-    half = (right - left + 1) / 2
-    rho = (columns - ((left + right) / 2)[:, None]) / half[:, None]
-    fall = 1 - np.sqrt(1 - rho**2)
-    s8 = (y[:, 1] + y[:, 5]) / 2 - y[:, 3]
-    s5 = (y[:, 2] + y[:, 4]) / 2 - y[:, 3]
-    b8 = 2 * s8 / (fall[:, 1] + fall[:, 5])
-    b5 = 2 * s5 / (fall[:, 2] + fall[:, 4])
-    b = (3 * b8 + b5) / 4
-    is_round = (s8 > 0) & (b5 > 0.6 * b8) & (b5 < 1.5 * b8) & (np.abs(y[:, 1] - y[:, 5]) < 4 * s8)
-    sides = y[:, 0] + y[:, -1] - y.min(1)
-    if is_round.mean() > 0.4:
-        wide = is_round & (half > 0.7 * half[is_round].max())
-        front = float(y[is_round].min())
-        across = float(np.percentile(half[is_round], 95)) * footprint_m
-        if 0.5 * across < np.median(b[wide]) < 1.6 * across:
-            return front + 2 * across
-    return float(np.percentile(sides, 75))
+    height, width = kept.shape
+    far = np.empty(1)
+    start = pointer(forward, np.float32, (height, width))
+    mask = pointer(kept, np.bool_, (height, width))
+    library.far_side(start, mask, height, width, footprint_m, at(far))
+    return float(far[0])

@@ -8,19 +8,19 @@ the same everywhere in inverse depth, so ordinary least squares there is the rig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calipers.geometry.kernel import BlocksRecord, at, library, pointer
 from calipers.types import Bools, Camera, Doubles, Floats
 
 BLOCK = 16
-"""Side of a block in pixels; every second pixel of it is read."""
-_STEP = 2
-_SIDE = BLOCK // _STEP
-_MIN_SAMPLES = 24
+"""Side of a block in pixels; every second pixel of it is read (`c/planes.c`)."""
 _MAX_HYPOTHESES = 100
-_MAX_ANGLE = np.cos(np.radians(15.0))
+_MAX_ANGLE = float(np.cos(np.radians(15.0)))
+_SLACK = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ class Blocks:
         rms: (M,) scatter of 1/Z around the local plane.
         noise: standard deviation of 1/Z of one reading, from the flattest third of the blocks.
         planar: (M,) whether the block is flat to within the noise.
+        normals: (M, 3) unit normals towards the camera.
+        points: (M, 3) block centres in the camera frame, metres.
+        record: the same for the kernel.
     """
 
     ray: Doubles
@@ -43,15 +46,24 @@ class Blocks:
     noise: float
     planar: Bools
 
-    @property
-    def normals(self) -> Doubles:
-        """(M, 3) unit normals towards the camera."""
-        return _unit(-self.abc)
+    normals: Doubles = field(init=False)
+    points: Doubles = field(init=False)
+    record: BlocksRecord = field(init=False, repr=False, compare=False)
 
-    @property
-    def points(self) -> Doubles:
-        """(M, 3) block centres in the camera frame, metres."""
-        return self.ray / self.inverse_depth[:, None]
+    def __post_init__(self) -> None:
+        count = len(self.ray)
+        normals = -self.abc / np.linalg.norm(self.abc, axis=1, keepdims=True)
+        record = BlocksRecord(
+            count,
+            pointer(self.ray, np.float64, (count, 3)).value,
+            pointer(self.inverse_depth, np.float64, (count,)).value,
+            pointer(normals, np.float64, (count, 3)).value,
+            self.noise,
+            _MAX_ANGLE,
+        )
+        object.__setattr__(self, "normals", normals)
+        object.__setattr__(self, "points", self.ray / self.inverse_depth[:, None])
+        object.__setattr__(self, "record", record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +87,21 @@ class Plane:
 
 def local_planes(depth_m: Floats, camera: Camera) -> Blocks:
     """Fit a plane to every 16x16 block of a (H, W) z-depth map with enough readings."""
-    h, w = (n // BLOCK for n in depth_m.shape)
-    if not h or not w:
-        return _no_blocks()
-    grid = depth_m[: h * BLOCK : _STEP, : w * BLOCK : _STEP]
-    cells = grid.reshape(h, _SIDE, w, _SIDE).transpose(0, 2, 1, 3).reshape(h * w, -1)
-    valid = cells > 0
-    keep = valid.sum(1) >= _MIN_SAMPLES
-    cells, valid = cells[keep], valid[keep]
-    if not len(cells):
-        return _no_blocks()
-    weight = valid.astype(np.float32)
-    inverse = np.where(valid, 1.0 / np.where(valid, cells, 1.0), 0.0).astype(np.float32)
-    count = weight.sum(1)
-    mean = inverse.sum(1) / count
-    inverse = (inverse - mean[:, None]) * weight
-    offset = (np.arange(_SIDE, dtype=np.float32) - (_SIDE - 1) / 2) * _STEP
-    u, v = np.tile(offset, _SIDE) / camera.fx, np.repeat(offset, _SIDE) / camera.fy
-    basis = np.stack((np.ones_like(u), u, v, u * u, u * v, v * v), axis=1).astype(np.float32)
-    n, su, sv, suu, suv, svv = (weight @ basis).astype(np.float64).T
-    _, siu, siv = (inverse @ basis[:, :3]).astype(np.float64).T
-    mu, mv = su / n, sv / n
-    cuu, cuv, cvv = suu - n * mu * mu, suv - n * mu * mv, svv - n * mv * mv
-    determinant = np.maximum(cuu * cvv - cuv * cuv, 1e-30)
-    a = (siu * cvv - siv * cuv) / determinant
-    b = (siv * cuu - siu * cuv) / determinant
-    squares = np.einsum("ij,ij->i", inverse, inverse).astype(np.float64)
-    rms = np.sqrt(np.maximum(squares - a * siu - b * siv, 0) / np.maximum(n - 3, 1))
-    index = np.flatnonzero(keep)
-    centre = (BLOCK - _STEP) / 2
-    x = ((index % w) * BLOCK + centre - camera.cx) / camera.fx + mu
-    y = ((index // w) * BLOCK + centre - camera.cy) / camera.fy + mv
-    mean = mean.astype(np.float64)
-    abc = np.stack((a, b, mean - a * x - b * y), axis=1)
-    noise = float(np.percentile(rms, 30))
-    planar = rms < np.maximum(2.5 * noise, 2e-3 * mean)
-    return Blocks(np.stack((x, y, np.ones_like(x)), axis=1), mean, abc, rms, noise, planar)
-
-
-def _no_blocks() -> Blocks:
-    none = np.zeros((0, 3))
-    return Blocks(none, none[:, 0], none, none[:, 0], 0.0, none[:, 0] > 0)
+    height, width = depth_m.shape
+    most = (height // BLOCK) * (width // BLOCK)
+    rays, inverse = np.empty((most, 2)), np.empty(most)
+    abc, rms = np.empty((most, 3)), np.empty(most)
+    count = library.fit_blocks(
+        *(pointer(depth_m, np.float32, (height, width)), height, width),
+        *(camera.fx, camera.fy, camera.cx, camera.cy),
+        *(at(array) for array in (rays, inverse, abc, rms)),
+    )
+    ray = np.ones((count, 3))
+    ray[:, :2] = rays[:count]
+    mean, scatter = inverse[:count], rms[:count]
+    noise = float(np.percentile(scatter, 30)) if count else 0.0
+    planar = scatter < np.maximum(2.5 * noise, 2e-3 * mean)
+    return Blocks(ray, mean, abc[:count], scatter, noise, planar)
 
 
 def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> list[Plane]:
@@ -128,8 +114,7 @@ def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> lis
     if len(flat) < 3:
         return []
     hypotheses = flat[:: max(1, len(flat) // _MAX_HYPOTHESES)]
-    normals = blocks.normals
-    agree = _agree(blocks, normals, blocks.abc[hypotheses], slack=1.5)
+    agree = _agree(blocks, hypotheses)
     free = blocks.planar.copy()
     planes: list[Plane] = []
     while len(planes) < most:
@@ -137,7 +122,7 @@ def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> lis
         best = int(votes.argmax())
         if votes[best] < max(3, least_share * len(free)):
             break
-        plane = _refine(blocks, normals, blocks.abc[hypotheses[best]], free)
+        plane = _refine(blocks, blocks.abc[hypotheses[best]], free)
         agree[best] = 0
         if plane is None:
             continue
@@ -146,28 +131,24 @@ def find_planes(blocks: Blocks, most: int = 6, least_share: float = 0.02) -> lis
     return planes
 
 
-def _agree(blocks: Blocks, normals: Doubles, abc: Doubles, slack: float) -> Floats:
-    predicted = abc @ blocks.ray.T
-    tolerance = slack * (0.01 * blocks.inverse_depth + blocks.noise)
-    near = np.abs(predicted - blocks.inverse_depth) < tolerance
-    agree: Bools = near & (_unit(-abc) @ normals.T > _MAX_ANGLE)
-    return agree.astype(np.float32)
+def _agree(blocks: Blocks, hypotheses: NDArray[np.intp]) -> Floats:
+    """Which blocks agree with the planes of which (N,) blocks: 1 or 0, (N, M)."""
+    count, wanted = len(blocks.ray), len(hypotheses)
+    agree = np.empty((wanted, count), np.float32)
+    library.agreement(
+        blocks.record,
+        pointer(blocks.abc, np.float64, (count, 3)),
+        pointer(np.ascontiguousarray(hypotheses, np.int64), np.int64, (wanted,)),
+        *(wanted, _SLACK, at(agree)),
+    )
+    return agree
 
 
-def _unit(vectors: Doubles) -> Doubles:
-    lengths: Doubles = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / lengths
-
-
-def _refine(blocks: Blocks, normals: Doubles, abc: Doubles, free: Bools) -> Plane | None:
-    for slack in (1.5, 1.0, 0.5, 0.5):
-        inliers = (_agree(blocks, normals, abc[None], slack)[0] > 0) & free
-        if inliers.sum() < 3:
-            return None
-        rays = blocks.ray[inliers]
-        moments = rays.T @ rays
-        if np.linalg.cond(moments) > 1e10:
-            return None
-        abc = np.linalg.solve(moments, rays.T @ blocks.inverse_depth[inliers])
-    length = float(np.linalg.norm(abc))
-    return Plane(-abc / length, 1.0 / length, inliers)
+def _refine(blocks: Blocks, abc: Doubles, free: Bools) -> Plane | None:
+    """Fit the plane again to the free blocks near it, over and over; None when few are left."""
+    found, inliers = abc.copy(), np.empty(len(free), np.bool_)
+    start = pointer(free, np.bool_, inliers.shape)
+    if not library.refine(blocks.record, start, at(found), at(inliers)):
+        return None
+    length = float(np.linalg.norm(found))
+    return Plane(-found / length, 1.0 / length, inliers)

@@ -1,0 +1,48 @@
+"""What surrounds an object: surfaces its mask bleeds onto, and what it stands on (`c/around.c`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calipers.geometry.crop import Crop
+from calipers.geometry.kernel import at, library, pointer
+from calipers.types import Bools, Doubles, Floats
+
+
+def surfaces(crop: Crop, planes: Floats, noise: float, exact: bool) -> Bools:
+    """Mark the pixels of a crop on surfaces around the object, (h, w).
+
+    A surface counts when the ring around the mask shows it and the inside of the mask does not.
+
+    Args:
+        planes: (N, 4) unit normals and offsets, camera frame: height = normal·X + offset, metres.
+        noise: standard deviation of the inverse depth.
+        exact: readings need no smoothing.
+    """
+    on = np.empty(crop.shape, np.bool_)
+    count = len(planes)
+    start = pointer(planes, np.float32, (count, 4))
+    library.surfaces(crop.record, start, count, noise, exact, at(on))
+    return on
+
+
+def find_base(crop: Crop, up: Doubles, ahead: Doubles, noise: float) -> tuple[float, float] | None:
+    """Find the level surface around an object's lower end; None when none is seen.
+
+    Level surfaces are told from upright ones by the height of pixels two rows apart, which differs
+    by two footprints on a wall. Only what is below the object's middle counts.
+
+    Args:
+        up, ahead: (3,) unit axes of the level frame, camera coordinates.
+        noise: standard deviation of the inverse depth.
+
+    Returns:
+        Its height along `up` from the camera, and how far ahead it is seen just under the object
+        (-inf when it is not seen there), metres.
+    """
+    axes = np.stack((up, ahead)).astype(np.float32)
+    found = np.empty(2)
+    axis_pointers = (at(axes[0]), at(axes[1]))
+    if not library.find_base(crop.record, *axis_pointers, noise, at(found)):
+        return None
+    return float(found[0]), float(found[1])

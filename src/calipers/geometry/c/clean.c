@@ -1,0 +1,192 @@
+/* Which pixels of a mask are the object, and how far they really are.
+ *
+ * Masks are a few pixels too fat or too thin and depth cameras mix foreground and background at edges.
+ * So inside a band around the outline a pixel belongs to whichever it resembles more: the object as
+ * seen further inside, or what surrounds it. */
+#include "kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Half a window in which both sides of the outline are averaged, in every second pixel. */
+#define SIDES_REACH 3
+/* Half a window in which the front of a thin part is looked for, pixels. */
+#define FRONT_REACH 2
+/* The two sides are told apart when they differ by this share of the object's inverse depth ... */
+#define CONTRAST 0.015f
+/* ... and by so many deviations of a reading. */
+#define CONTRAST_NOISE 4.0f
+/* With exact depth a pixel is the object's from this share of the object on (there: 1 - 0.5). */
+#define EXACT_BONUS 0.25f
+/* Readings from which noisy depth is averaged are the object's by this share. */
+#define GOOD_ALPHA 0.85f
+/* What hides an object is nearer by this factor and so many deviations. */
+#define HIDES 1.03f
+#define HIDES_NOISE 4.0f
+
+/* What `clean` works with; each has one entry a pixel, except the row of `mean`. */
+typedef struct {
+    float *object, *ground, *alpha, *vote;
+    byte *solid, *reach, *around, *good;
+    MeanRoom mean;
+} Room;
+
+static void *room_for_clean(const Crop *crop, Room *room) {
+    size_t count = area(crop->height, crop->width);
+    float *floats = malloc((7 * count + (size_t)crop->width + 16) * sizeof(float) + 4 * count);
+    if (!floats) return NULL;
+    room->object = floats, room->ground = floats + count;
+    room->alpha = floats + 2 * count, room->vote = floats + 3 * count;
+    room->mean.values = floats + 4 * count, room->mean.weights = floats + 5 * count;
+    room->mean.sums = floats + 6 * count, room->mean.row = floats + 7 * count;
+    byte *bytes = (byte *)(floats + 7 * count + (size_t)crop->width + 16);
+    room->solid = bytes, room->reach = bytes + count;
+    room->around = bytes + 2 * count, room->good = bytes + 3 * count;
+    return floats;
+}
+
+/* Inverse depth of the object and of what surrounds it, by pixel; 0 where it is not known. Where the
+ * object has no solid inside it is the nearest reading around: a thin part is before its background. */
+static void two_sides(const Crop *crop, Room *room) {
+    int32_t h = crop->height, w = crop->width;
+    size_t count = area(h, w);
+    float *own = room->alpha, *front = room->vote;
+    for (size_t i = 0; i < count; i++)
+        own[i] = crop->mask[i] & !crop->taken[i] ? crop->inverse[i] : 0.0f;
+    box_max(own, h, w, FRONT_REACH, front, room->mean.row);
+    coarse_mean(crop->inverse, room->solid, h, w, SIDES_REACH, room->object, &room->mean);
+    for (size_t i = 0; i < count; i++)
+        room->object[i] = room->object[i] > 0 ? room->object[i] : front[i];
+    coarse_mean(crop->inverse, room->around, h, w, SIDES_REACH, room->ground, &room->mean);
+}
+
+/* How much of the object is in each reading (`alpha`, 0 to 1; the mask where the two sides are not
+ * told apart); `clear` says where they are. */
+static void mixture(const Crop *crop, Room *room, float noise, byte *clear) {
+    size_t count = area(crop->height, crop->width);
+    for (size_t i = 0; i < count; i++) {
+        float object = room->object[i], ground = room->ground[i], contrast = object - ground;
+        float needed = larger(CONTRAST * object, CONTRAST_NOISE * noise);
+        clear[i] = object > 0 && ground > 0 && fabsf(contrast) > needed;
+        float share = (crop->inverse[i] - ground) / (clear[i] ? contrast : 1.0f);
+        room->alpha[i] = clear[i] ? smaller(larger(share, 0.0f), 1.0f) : (float)crop->mask[i];
+    }
+}
+
+/* First and last set row and column; returns 0 when there is no pixel. */
+static int span(const byte *pixels, int32_t height, int32_t width, int32_t out[4]) {
+    out[0] = height, out[1] = -1, out[2] = width, out[3] = -1;
+    for (int32_t v = 0; v < height; v++) {
+        const byte *row = pixels + area(v, width), *found = memchr(row, 1, (size_t)width);
+        if (!found) continue;
+        int32_t right = width - 1;
+        while (!row[right]) right--;
+        out[0] = least(out[0], v), out[1] = v;
+        out[2] = least(out[2], (int32_t)(found - row)), out[3] = most(out[3], right);
+    }
+    return out[1] >= 0;
+}
+
+static int64_t collect(const float *values, const byte *first, const byte *second, size_t count,
+                       float *out) {
+    int64_t taken = 0;
+    for (size_t i = 0; i < count; i++)
+        if (first[i] & second[i]) out[taken++] = values[i];
+    return taken;
+}
+
+/* Leave out readings farther from the solid inside than the object is large. */
+static void drop_implausible(const Crop *crop, Room *room, byte *pixels) {
+    size_t count = area(crop->height, crop->width);
+    float *values = room->vote;
+    int64_t all = 0;
+    for (size_t i = 0; i < count; i++) all += pixels[i];
+    int64_t taken = collect(crop->inverse, room->solid, pixels, count, values);
+    if ((double)taken < 0.2 * (double)all)
+        taken = collect(crop->inverse, pixels, pixels, count, values);
+    int32_t ends[4];
+    if (taken < 8 || !span(pixels, crop->height, crop->width, ends)) return;
+    float some[MOST_VALUES + 1];
+    taken = thin_values(values, taken, some);
+    float low = at_share(some, taken, 0.15), middle = at_share(some, taken, 0.5);
+    float high = at_share(some, taken, 0.85);
+    double extent = most(ends[1] - ends[0], ends[3] - ends[2]) / crop->fx;
+    float slack = (float)(middle * (0.7 * extent + 0.02));
+    for (size_t i = 0; i < count; i++)
+        pixels[i] &= (crop->inverse[i] > low - slack) & (crop->inverse[i] < high + slack);
+}
+
+/* Share of the rim beside which something is nearer: there the object goes on behind it. */
+static double hidden_share(const Crop *crop, const byte *pixels, const byte *rim,
+                           const float *settled, float noise, Room *room) {
+    int32_t h = crop->height, w = crop->width;
+    float *others = room->object, *half = room->ground, *nearest = room->alpha;
+    for (size_t i = 0; i < area(h, w); i++)
+        others[i] = pixels[i] | crop->mask[i] ? 0.0f : crop->inverse[i];
+    halve(others, h, w, half);
+    box_max(half, (h + 1) / 2, (w + 1) / 2, 1, room->vote, room->mean.row);
+    fine(room->vote, h, w, nearest);
+    int64_t all = 0, hidden = 0;
+    for (size_t i = 0; i < area(h, w); i++) {
+        all += rim[i];
+        hidden += rim[i] & (nearest[i] > HIDES * settled[i] + HIDES_NOISE * noise);
+    }
+    return all ? (double)hidden / (double)all : 0.0;
+}
+
+/* The pixels that belong to the object by depth and mask. */
+static void choose(const Crop *crop, const byte *on_surface, const byte *clear, int exact,
+                   Room *room, byte *pixels) {
+    size_t count = area(crop->height, crop->width);
+    if (exact)
+        for (size_t i = 0; i < count; i++) room->vote[i] = room->alpha[i] + EXACT_BONUS;
+    else
+        box_mean(room->alpha, room->reach, crop->height, crop->width, 1, room->vote, &room->mean);
+    for (size_t i = 0; i < count; i++) {
+        byte inner = crop->inside[i] > BAND_PX;
+        byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
+        byte own = crop->mask[i] | (clear[i] & !crop->taken[i]);
+        pixels[i] = like & own & (inner | !on_surface[i]);
+    }
+}
+
+/* Find the pixels of a crop that belong to the object.
+ *
+ * on_surface: pixels on surfaces that surround the object; bleed inside the band.
+ * noise: standard deviation of the inverse depth. exact: every reading is believed; else neighbours
+ * vote and are averaged.
+ * pixels, rim (out): the object's pixels and the outermost of them. settled (out): their inverse
+ * depth. hidden (out): part of the rim beyond which something nearer is seen.
+ * Returns how many pixels there are. */
+API int32_t clean(const Crop *crop, const byte *on_surface, double noise, int32_t exact,
+                  byte *pixels, byte *rim, float *settled, double *hidden) {
+    size_t count = area(crop->height, crop->width);
+    Room room;
+    void *memory = room_for_clean(crop, &room);
+    if (!memory) return NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        byte valid = crop->inverse[i] > 0, near = crop->outside[i] <= BAND_PX;
+        room.solid[i] = valid & (crop->inside[i] > SOLID_PX);
+        room.reach[i] = valid & near;
+        room.around[i] = valid & !near;
+    }
+    two_sides(crop, &room);
+    byte *clear = room.around;
+    mixture(crop, &room, (float)noise, clear);
+    choose(crop, on_surface, clear, exact, &room, pixels);
+    drop_implausible(crop, &room, pixels);
+    int32_t status = 0;
+    memcpy(settled, crop->inverse, count * sizeof(float));
+    if (!exact) {
+        for (size_t i = 0; i < count; i++) room.good[i] = pixels[i] & (room.alpha[i] > GOOD_ALPHA);
+        status = settle(crop, pixels, room.good, (float)noise, settled);
+        if (!status) status = drop_islands(crop, settled, pixels);
+    }
+    rim_of(pixels, crop->height, crop->width, rim);
+    *hidden = hidden_share(crop, pixels, rim, settled, (float)noise, &room);
+    free(memory);
+    if (status) return status;
+    for (size_t i = 0; i < count; i++) status += pixels[i];
+    return status;
+}

@@ -1,0 +1,129 @@
+/* Masks: where they are, the crop around one, and the steps from each pixel to its outline. */
+#include "kernel.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* First and last row and column of a (height, width) mask that is stored column by column, as
+ * run-length masks are decoded. Returns 0 when the mask is empty, else 1. */
+API int32_t bounds(const byte *columns, int32_t height, int32_t width, int32_t out[4]) {
+    byte *rows = calloc((size_t)height + 1, 1);
+    if (!rows) return NO_MEMORY;
+    int32_t first = -1, last = -1;
+    for (int32_t u = 0; u < width; u++) {
+        const byte *column = columns + area(u, height);
+        if (!memchr(column, 1, (size_t)height)) continue;
+        for (int32_t v = 0; v < height; v++) rows[v] |= column[v];
+        first = first < 0 ? u : first;
+        last = u;
+    }
+    if (first >= 0) {
+        int32_t top = 0, bottom = height - 1;
+        while (top < height - 1 && !rows[top]) top++;
+        while (bottom > 0 && !rows[bottom]) bottom--;
+        out[0] = top, out[1] = bottom, out[2] = first, out[3] = last;
+    }
+    free(rows);
+    return first >= 0;
+}
+
+/* Count a mask into the map of how many masks cover a pixel, at most 2. Both column by column. */
+API void cover(const byte *mask, int64_t count, byte *covered) {
+    for (int64_t i = 0; i < count; i++) {
+        byte sum = (byte)(covered[i] + (mask[i] != 0));
+        covered[i] = sum > 2 ? 2 : sum;
+    }
+}
+
+static int is_reading(float z) { return z > FLT_MIN && z < FLT_MAX; }
+
+/* Copy every step-th pixel of a frame from (top, left) on into a crop of (height, width).
+ * `depth` is row-major with `frame_width`, `mask` and `covered` are stored column by column with
+ * `frame_height`. */
+API void cut(const float *depth, int32_t frame_width, const byte *mask, const byte *covered,
+             int32_t frame_height, int32_t top, int32_t left, int32_t step, int32_t height,
+             int32_t width, float *z, float *inverse, byte *own, byte *taken) {
+    for (int32_t v = 0; v < height; v++) {
+        const float *from = depth + area(top + v * step, frame_width) + left;
+        size_t row = area(v, width);
+        for (int32_t u = 0; u < width; u++) {
+            float reading = from[u * step];
+            z[row + u] = is_reading(reading) ? reading : 0.0f;
+            inverse[row + u] = is_reading(reading) ? 1.0f / reading : 0.0f;
+        }
+    }
+    for (int32_t u = 0; u < width; u++) {
+        size_t column = area(left + u * step, frame_height) + (size_t)top;
+        for (int32_t v = 0; v < height; v++) {
+            size_t from = column + (size_t)v * (size_t)step, to = area(v, width) + (size_t)u;
+            own[to] = mask[from] != 0;
+            taken[to] = covered[from] > own[to];
+        }
+    }
+}
+
+/* Keep the pixels whose eight neighbours, as far as there are, are all set. */
+static void shrink(const byte *in, int32_t height, int32_t width, byte *out, byte *row) {
+    row[0] = row[width + 1] = 1;
+    for (int32_t v = 0; v < height; v++) {
+        const byte *here = in + area(v, width);
+        const byte *above = v > 0 ? here - width : NULL;
+        const byte *below = v < height - 1 ? here + width : NULL;
+        byte *to = out + area(v, width);
+        for (int32_t u = 0; u < width; u++) row[u + 1] = here[u];
+        if (above)
+            for (int32_t u = 0; u < width; u++) row[u + 1] &= above[u];
+        if (below)
+            for (int32_t u = 0; u < width; u++) row[u + 1] &= below[u];
+        for (int32_t u = 0; u < width; u++) to[u] = row[u] & row[u + 1] & row[u + 2];
+    }
+}
+
+static void count_steps(const byte *mask, int32_t height, int32_t width, byte *steps, byte *room) {
+    size_t count = area(height, width);
+    byte *now = room, *next = room + count, *row = room + 2 * count;
+    memcpy(now, mask, count);
+    memcpy(steps, mask, count);
+    for (int32_t k = 1; k < MOST_STEPS; k++) {
+        shrink(now, height, width, next, row);
+        for (size_t i = 0; i < count; i++) steps[i] = (byte)(steps[i] + next[i]);
+        byte *kept = now;
+        now = next;
+        next = kept;
+    }
+}
+
+/* Steps of a king on a chess board, at most MOST_STEPS: `inside` is 1 on the outermost pixels of the
+ * mask and grows inwards, `outside` is 1 on the pixels next to it and grows outwards; 0 elsewhere.
+ * What lies beyond the crop is unknown and does not count as outside. */
+API int32_t outline(const byte *mask, int32_t height, int32_t width, byte *inside, byte *outside) {
+    size_t count = area(height, width);
+    byte *room = malloc(3 * count + (size_t)width + 2);
+    if (!room) return NO_MEMORY;
+    byte *others = room;
+    for (size_t i = 0; i < count; i++) others[i] = !mask[i];
+    count_steps(mask, height, width, inside, room + count);
+    count_steps(others, height, width, outside, room + count);
+    free(room);
+    return 0;
+}
+
+void rim_of(const byte *mask, int32_t height, int32_t width, byte *rim) {
+    for (int32_t v = 0; v < height; v++) {
+        const byte *here = mask + area(v, width);
+        byte *to = rim + area(v, width);
+        if (v == 0 || v == height - 1 || width < 3) {
+            memcpy(to, here, (size_t)width);
+            continue;
+        }
+        const byte *above = here - width, *below = here + width;
+        for (int32_t u = 1; u < width - 1; u++) {
+            byte inner = above[u - 1] & above[u] & above[u + 1] & here[u - 1] & here[u + 1] &
+                         below[u - 1] & below[u] & below[u + 1];
+            to[u] = here[u] & !inner;
+        }
+        to[0] = here[0];
+        to[width - 1] = here[width - 1];
+    }
+}

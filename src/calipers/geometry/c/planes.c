@@ -1,0 +1,171 @@
+/* Local planes of a depth map in inverse depth, the planes they agree on, and how sharp its edges are.
+ * A plane is abc with 1/Z = abc . (x, y, 1), where (x, y, 1) is the ray of a pixel. */
+#include "kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Blocks of so many pixels, of which every STEP-th row and column is read. */
+#define BLOCK 16
+#define STEP 2
+#define SIDE (BLOCK / STEP)
+#define LEAST_READINGS 24
+/* Readings agree with a plane within this share of their inverse depth (and their noise), times a
+ * slack that shrinks while the plane is refined. */
+#define AGREES 0.01
+static const double REFINE_SLACK[] = {1.5, 1.0, 0.5, 0.5};
+#define LEAST_BLOCKS 3
+/* A system of equations whose pivots shrink below this share is not solved. */
+#define LEAST_PIVOT 1e-10
+/* Every so many rows are looked at for edges, where depth changes by this share over three pixels. */
+#define EDGE_ROWS 4
+#define EDGE 0.05f
+
+/* Sums over the readings of a block, with offsets in pixels from its middle. */
+typedef struct {
+    double n, u, v, uu, uv, vv, mean, iu, iv, ii;
+} Sums;
+
+static int sum_block(const float *depth, int32_t width, Sums *s) {
+    float weight[SIDE][SIDE], inverse[SIDE][SIDE], sum = 0;
+    int32_t count = 0;
+    *s = (Sums){0};
+    for (int32_t v = 0; v < SIDE; v++)
+        for (int32_t u = 0; u < SIDE; u++) {
+            float z = depth[area(v * STEP, width) + (size_t)(u * STEP)];
+            int valid = z > 0;
+            count += valid;
+            weight[v][u] = valid ? 1.0f : 0.0f;
+            inverse[v][u] = valid ? 1 / z : 0.0f;
+            sum += inverse[v][u];
+        }
+    if (count < LEAST_READINGS) return 0;
+    float mean = sum / (float)count;
+    s->n = count, s->mean = mean;
+    for (int32_t v = 0; v < SIDE; v++) {
+        double at_v = (v - (SIDE - 1) / 2.0) * STEP;
+        float w0 = 0, w1 = 0, w2 = 0, i0 = 0, i1 = 0, i2 = 0;
+        for (int32_t u = 0; u < SIDE; u++) {
+            float at_u = ((float)u - (SIDE - 1) / 2.0f) * STEP, w = weight[v][u];
+            float off = (inverse[v][u] - mean) * w;
+            w0 += w, w1 += w * at_u, w2 += w * at_u * at_u;
+            i0 += off, i1 += off * at_u, i2 += off * off;
+        }
+        s->u += w1, s->v += w0 * at_v, s->uu += w2, s->uv += w1 * at_v, s->vv += w0 * at_v * at_v;
+        s->iu += i1, s->iv += i0 * at_v, s->ii += i2;
+    }
+    return 1;
+}
+
+/* Fit a plane to every whole block of a (height, width) depth map with enough readings.
+ *
+ * rays (blocks, 2): mean x and y of the block's rays; inverse (blocks): mean 1/Z; abc (blocks, 3);
+ * rms (blocks): scatter of 1/Z around the plane. There is room for (height / 16) * (width / 16)
+ * blocks. Returns how many there are. */
+API int32_t fit_blocks(const float *depth, int32_t height, int32_t width, double fx, double fy,
+                       double cx, double cy, double *rays, double *inverse, double *abc,
+                       double *rms) {
+    int32_t taken = 0;
+    for (int32_t row = 0; row < height / BLOCK; row++)
+        for (int32_t column = 0; column < width / BLOCK; column++) {
+            Sums s;
+            size_t corner = area(row * BLOCK, width) + (size_t)(column * BLOCK);
+            if (!sum_block(depth + corner, width, &s)) continue;
+            double mu = s.u / s.n / fx, mv = s.v / s.n / fy;
+            double cuu = s.uu / fx / fx - s.n * mu * mu, cvv = s.vv / fy / fy - s.n * mv * mv;
+            double cuv = s.uv / fx / fy - s.n * mu * mv, iu = s.iu / fx, iv = s.iv / fy;
+            double determinant = fmax(cuu * cvv - cuv * cuv, 1e-30);
+            double a = (iu * cvv - iv * cuv) / determinant;
+            double b = (iv * cuu - iu * cuv) / determinant;
+            double x = (column * BLOCK + (BLOCK - STEP) / 2.0 - cx) / fx + mu;
+            double y = (row * BLOCK + (BLOCK - STEP) / 2.0 - cy) / fy + mv;
+            rays[2 * taken] = x, rays[2 * taken + 1] = y;
+            inverse[taken] = s.mean;
+            abc[3 * taken] = a, abc[3 * taken + 1] = b, abc[3 * taken + 2] = s.mean - a * x - b * y;
+            double left = fmax(s.ii - a * iu - b * iv, 0) / fmax(s.n - 3, 1);
+            rms[taken++] = sqrt(left);
+        }
+    return taken;
+}
+
+/* What is known of the blocks. */
+typedef struct {
+    int64_t count;
+    const double *rays;    /* (count, 3) mean ray (x, y, 1) */
+    const double *inverse; /* (count) mean 1/Z */
+    const double *normals; /* (count, 3) unit, towards the camera */
+    double noise;          /* deviation of 1/Z */
+    double cosine;         /* of the largest angle between normals that agree */
+} Blocks;
+
+static double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+static int agrees(const Blocks *blocks, const double *abc, double length, double slack, int64_t k) {
+    double limit = slack * (AGREES * blocks->inverse[k] + blocks->noise);
+    if (!(fabs(dot(abc, blocks->rays + 3 * k) - blocks->inverse[k]) < limit)) return 0;
+    return -dot(abc, blocks->normals + 3 * k) > blocks->cosine * length;
+}
+
+/* Which blocks agree with which of `hypotheses` (indices of blocks): 1 or 0, (wanted, count). */
+API void agreement(const Blocks *blocks, const double *abc, const int64_t *hypotheses,
+                   int64_t wanted, double slack, float *agree) {
+    for (int64_t h = 0; h < wanted; h++) {
+        const double *plane = abc + 3 * hypotheses[h];
+        double length = sqrt(dot(plane, plane));
+        for (int64_t k = 0; k < blocks->count; k++)
+            agree[h * blocks->count + k] = agrees(blocks, plane, length, slack, k) ? 1.0f : 0.0f;
+    }
+}
+
+/* Solve m x = b for a symmetric positive m given as xx, xy, xz, yy, yz, zz. Returns 0 when m is
+ * (nearly) singular. */
+static int solve(const double m[6], const double b[3], double x[3]) {
+    double l10 = m[1] / m[0], l20 = m[2] / m[0], d1 = m[3] - l10 * m[1];
+    double e = m[4] - l20 * m[1], l21 = e / d1, d2 = m[5] - l20 * m[2] - l21 * e;
+    double enough = LEAST_PIVOT * fmax(m[0], fmax(m[3], m[5]));
+    if (!(m[0] > enough && d1 > enough && d2 > enough)) return 0;
+    double y1 = b[1] - l10 * b[0], y2 = b[2] - l20 * b[0] - l21 * y1;
+    x[2] = y2 / d2;
+    x[1] = y1 / d1 - l21 * x[2];
+    x[0] = b[0] / m[0] - l10 * x[1] - l20 * x[2];
+    return 1;
+}
+
+/* Fit a plane to the free blocks that agree with it, over and over. abc (3): from where to where;
+ * inliers (count, out). Returns how many blocks are on it, 0 when there is no such plane. */
+API int32_t refine(const Blocks *blocks, const byte *free_blocks, double *abc, byte *inliers) {
+    int32_t taken = 0;
+    for (size_t round = 0; round < sizeof REFINE_SLACK / sizeof *REFINE_SLACK; round++) {
+        double m[6] = {0}, b[3] = {0}, length = sqrt(dot(abc, abc));
+        taken = 0;
+        for (int64_t k = 0; k < blocks->count; k++) {
+            inliers[k] = free_blocks[k] && agrees(blocks, abc, length, REFINE_SLACK[round], k);
+            if (!inliers[k]) continue;
+            const double *r = blocks->rays + 3 * k, inverse = blocks->inverse[k];
+            m[0] += r[0] * r[0], m[1] += r[0] * r[1], m[2] += r[0] * r[2];
+            m[3] += r[1] * r[1], m[4] += r[1] * r[2], m[5] += r[2] * r[2];
+            b[0] += r[0] * inverse, b[1] += r[1] * inverse, b[2] += r[2] * inverse;
+            taken++;
+        }
+        if (taken < LEAST_BLOCKS || !solve(m, b, abc)) return 0;
+    }
+    return taken;
+}
+
+/* Count edges of a (height, width) depth map: three pixels in a row over which depth changes. counts:
+ * edges, those whose middle is between both sides' depths, and those where it is outside of them. */
+API void count_edges(const float *depth, int32_t height, int32_t width, int64_t counts[3]) {
+    counts[0] = counts[1] = counts[2] = 0;
+    for (int32_t v = 0; v < height; v += EDGE_ROWS) {
+        const float *row = depth + area(v, width);
+        for (int32_t u = 1; u < width - 1; u++) {
+            float a = row[u - 1], b = row[u], c = row[u + 1];
+            if (!(a > 0 && b > 0 && c > 0 && fabsf(c - a) > EDGE * smaller(a, c))) continue;
+            if (!isfinite(a + b + c)) continue;
+            float share = (b - a) / (c - a);
+            counts[0]++;
+            counts[1] += share > 0.15f && share < 0.85f;
+            counts[2] += share < -0.05f || share > 1.05f;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+"""The compiled kernel (C sources in `c/`): loads it and says which function takes what.
+
+C code trusts what it is given, so the modules of this folder, its only callers, check types and
+shapes (`pointer`) before they call. The library's name carries a checksum of its sources, so that a
+stale one is never loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FOLDER = Path(__file__).parent
+_Int, _Long, _Double, _Array = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+class Pointer(ctypes.c_void_p):
+    """The address of an array's data, and the array, so that it lives as long as the pointer."""
+
+    array: NDArray[Any]
+
+
+class CropRecord(ctypes.Structure):
+    """`Crop` of kernel.h: the arrays of a `calipers.geometry.crop.Crop`."""
+
+    _fields_ = (
+        *((name, _Int) for name in ("height", "width")),
+        *((name, _Double) for name in ("fx", "fy", "cx", "cy")),
+        *((name, _Array) for name in ("ray_x", "ray_y", "z", "inverse")),
+        *((name, _Array) for name in ("mask", "taken", "inside", "outside")),
+    )
+
+
+class BlocksRecord(ctypes.Structure):
+    """`Blocks` of planes.c: the arrays of a `calipers.geometry.plane.Blocks`."""
+
+    _fields_ = (
+        ("count", _Long),
+        *((name, _Array) for name in ("rays", "inverse", "normals")),
+        ("noise", _Double),
+        ("cosine", _Double),
+    )
+
+
+_Crop, _Blocks = ctypes.POINTER(CropRecord), ctypes.POINTER(BlocksRecord)
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    # order.c
+    "quantiles": (_Array, _Long, _Array, _Int, _Array),
+    # outline.c
+    "bounds": (_Array, _Int, _Int, _Array),
+    "cover": (_Array, _Long, _Array),
+    "cut": (_Array, _Int, _Array, _Array, *[_Int] * 6, *[_Array] * 4),
+    "outline": (_Array, _Int, _Int, _Array, _Array),
+    # clean.c
+    "clean": (_Crop, _Array, _Double, _Int, *[_Array] * 4),
+    # around.c
+    "along": (_Crop, _Array, _Array),
+    "surfaces": (_Crop, _Array, _Int, _Double, _Int, _Array),
+    "find_base": (_Crop, _Array, _Array, _Double, _Array),
+    # measure.c
+    "gather_points": (_Crop, *[_Array] * 6),
+    "readings": (_Crop, _Array),
+    "extents": (_Array, _Array, _Long, _Array, _Double, _Double, _Double, _Array),
+    "far_side": (_Array, _Array, _Int, _Int, _Double, _Array),
+    "hidden_points": (_Crop, _Array, _Int),
+    # planes.c
+    "fit_blocks": (_Array, _Int, _Int, *[_Double] * 4, *[_Array] * 4),
+    "agreement": (_Blocks, _Array, _Array, _Long, _Double, _Array),
+    "refine": (_Blocks, *[_Array] * 3),
+    "count_edges": (_Array, _Int, _Int, _Array),
+    # pairs.c
+    "choose_points": (_Array, _Long, _Long, _Array),
+    "closest_pairs": (_Array, _Array, _Int, _Array),
+}
+_WITHOUT_RESULT = {"cover", "cut", "along", "agreement", "count_edges", "choose_points"}
+
+
+def pointer(
+    array: NDArray[Any], dtype: Any, shape: tuple[int, ...], order: Literal["C", "F"] = "C"
+) -> Pointer:
+    """Return a pointer to an array's data, after making sure that C may read or write them.
+
+    It keeps the array alive; its `value`, the bare address, does not.
+
+    Raises:
+        ValueError: another type or shape, or not contiguous in this order.
+    """
+    ordered = array.flags.c_contiguous if order == "C" else array.flags.f_contiguous
+    if array.dtype != dtype or array.shape != shape or not ordered:
+        raise ValueError(
+            f"wanted {np.dtype(dtype)} {shape} in {order} order, got {array.dtype} {array.shape}"
+        )
+    return at(array)
+
+
+def at(array: NDArray[Any]) -> Pointer:
+    """Return a pointer to an array that was made for the call."""
+    made = Pointer(array.__array_interface__["data"][0])
+    made.array = array
+    return made
+
+
+def _load() -> Any:
+    sources = b"".join(path.read_bytes() for path in sorted((_FOLDER / "c").glob("*.[ch]")))
+    path = _FOLDER / f"kernel-{zlib.crc32(sources):08x}.so"
+    if not path.exists():
+        raise ImportError(
+            f"{path.name} is not there: the C code changed since calipers was installed. "
+            "Install it again: pip install --no-deps --editable ."
+        )
+    library = ctypes.CDLL(str(path))
+    for name, arguments in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.argtypes = arguments
+        function.restype = None if name in _WITHOUT_RESULT else _Int
+        if name not in _WITHOUT_RESULT:
+            function.errcheck = _checked
+    return library
+
+
+def _checked(result: int, function: Any, arguments: Any) -> int:
+    if result < 0:
+        raise MemoryError(f"the kernel's function {function.__name__}")
+    return result
+
+
+library: Any = _load()
