@@ -140,9 +140,10 @@ def prompts(tokenizer: Any, phrases: Sequence[str], limit: int, most: int) -> It
     room = limit - 2  # [CLS] and [SEP]
     for phrase in phrases:
         plain = _plain(phrase)
-        if not plain:
+        tokens = tokenizer(plain, add_special_tokens=False)["input_ids"]
+        if not tokens:
             continue
-        cost = len(tokenizer(plain, add_special_tokens=False)["input_ids"]) + 1
+        cost = len(tokens) + 1
         if some and (cost > room or len(some) == most):
             yield _prompt(tokenizer, some, limit)
             some, room = [], limit - 2
