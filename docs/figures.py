@@ -1,6 +1,7 @@
 """Draw the pictures of the documentation: ``make figures`` or ``python docs/figures.py``.
 
-Each is a sample taken through the whole path, and some of the questions that were asked of it.
+Each is a sample taken through the whole path, and some of the questions that were asked of it; the
+last shows what resizing does to packed depth.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from calipers import Question, Scene, ask, read_scenes
+from calipers.depth_codec import Depth, Picture, decode, encode, resize
 from calipers.samples import write_sample
 from calipers.verbs import build
 from calipers.view.figure import scene_figure
@@ -47,7 +49,65 @@ def draw(name: str, folder: Path) -> None:
     figure.save(IMAGES / f"{name}.jpg", quality=88, optimize=True)
 
 
+def by_formula(packed: Picture) -> Depth:
+    """Metres of any bytes by SpatialBot's formula, as a reader takes them that checks nothing."""
+    red, green, blue = (packed[..., channel].astype(int) for channel in range(3))
+    return ((red // 2 * 1024 + green // 8 * 32 + blue // 8) / 1000).astype(np.float32)
+
+
+def off_m(depth: Depth, source: Depth) -> Depth:
+    """How far each depth is from what `source` holds around it: from all nine readings there."""
+    shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    around = [resize(np.roll(source, shift, (0, 1)), depth.shape[::-1]) for shift in shifts]
+    return np.min(np.abs(np.stack(around) - depth), axis=0)
+
+
+def panel(picture: Picture, title: str, note: str) -> Image.Image:
+    """A picture of 580 pixels with its title above and what was counted below."""
+    out = Image.new("RGB", (580, 700), "#ffffff")
+    out.paste(Image.fromarray(picture).resize((580, 580), Image.Resampling.NEAREST), (0, 60))
+    write = ImageDraw.Draw(out).text
+    write((0, 14), title, "#16202b", ImageFont.load_default(26))
+    write((0, 650), note, "#16202b", ImageFont.load_default(24))
+    return out
+
+
+def judged(depth: Depth, source: Depth, title: str) -> Image.Image:
+    """A panel with white where depth is right, and dark red where it is 0.5 m off and more."""
+    off = off_m(depth, source)
+    red = np.clip(np.log(np.maximum(off, 0.005) / 0.005) / np.log(100), 0, 1)[..., None]
+    shown = (1 - red) * np.float32([243, 245, 247]) + red * np.float32([153, 0, 13])
+    note = f"{(off > 0.02).mean():.1%} more than 2 cm off, at most {off.max():.2f} m"
+    return panel(shown.astype(np.uint8), title, note)
+
+
+def draw_resizing(folder: Path) -> None:
+    """Write ``images/resizing.jpg``: depth packed and resized in three orders."""
+    options, _ = FIGURES["rooms"]
+    write_sample("rooms", folder / "resizing", **options)
+    source = np.load(next((folder / "resizing").rglob("*.npy")))
+    size, bicubic = (384, 384), Image.Resampling.BICUBIC
+    packed = encode(source, "spatialbot")
+    after = np.asarray(Image.fromarray(packed).resize(size, bicubic))
+    blended = np.asarray(Image.fromarray(source).resize(size, bicubic))
+    kept = resize(source, size, "edge")
+    panels = [
+        panel(encode(kept, "spatialbot"), "Depth packed into three bytes",
+              "by encode(depth_m, 'spatialbot')"),
+        judged(by_formula(after), source, "Packed, then resized (bicubic)"),
+        judged(decode(encode(blended, "spatialbot"), "spatialbot"), source,
+               "Resized in metres (bicubic), then packed"),
+        judged(decode(encode(kept, "spatialbot"), "spatialbot"), source,
+               "resize(depth_m, ..., 'edge'), then packed"),
+    ]  # fmt: skip
+    figure = Image.new("RGB", (1200, 1400), "#ffffff")
+    for place, each in zip(((0, 0), (620, 0), (0, 700), (620, 700)), panels, strict=True):
+        figure.paste(each, place)
+    figure.save(IMAGES / "resizing.jpg", quality=85, optimize=True)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         for each in FIGURES:
             draw(each, Path(scratch))
+        draw_resizing(Path(scratch))

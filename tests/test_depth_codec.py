@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from calipers.depth_codec import (
 )
 from calipers.errors import DataError
 
+DOCS = Path(__file__).parents[1] / "docs"
 NAN = np.nan
 MILLIMETRES = {"packed24": 8_191_999, "spatialbot": 131_071, "spatialbot16": 65_535}
 STEPS = ("linear8", "log8", "inverse8")
@@ -240,15 +244,42 @@ def test_survives_a_png_file(codec: str) -> None:
         assert np.array_equal(np.asarray(picture), packed)
 
 
+def ramp(width: int, place: np.ndarray) -> np.ndarray:
+    """1 to 6 m over `width` pixel centres, at other places."""
+    return np.tile(1 + 5 * place / (width - 1), (len(place), 1))
+
+
 def test_what_resizing_and_jpeg_do_after_packing_is_found_out() -> None:
-    ramp = np.tile(np.linspace(1, 6, 640, dtype=np.float32), (480, 1))
-    picture = Image.fromarray(encode(ramp, "spatialbot"))
+    picture = Image.fromarray(encode(ramp(640, np.arange(640)), "spatialbot"))
     bicubic = np.asarray(picture.resize((384, 384), Image.Resampling.BICUBIC))
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=95)
     for broken in (bicubic, np.asarray(Image.open(file)), np.full((2, 2, 3), 127, np.uint8)):
         with pytest.raises(DataError, match="was it resized, padded in gray or compressed"):
             decode(broken, "spatialbot")
+
+
+def test_resizing_before_and_after_packing_as_documented() -> None:
+    source = ramp(640, np.arange(640))
+    truth = ramp(640, (np.arange(384) + 0.5) * 640 / 384 - 0.5)
+    packed = Image.fromarray(encode(source, "spatialbot16"))
+    red, green, blue = np.moveaxis(
+        np.asarray(packed.resize((384, 384), Image.Resampling.BICUBIC)).astype(int), 2, 0
+    )
+    off = np.abs((red // 4 * 1024 + green // 8 * 32 + blue // 8) / 1000 - truth)
+    assert (off > 0.005).mean() == pytest.approx(0.34, abs=0.005)
+    assert off.max() == pytest.approx(0.83, abs=0.005)
+    for method, most in (("nearest", 0.004), ("edge", 0.0006)):
+        kept = decode(encode(resize(source, (384, 384), method), "spatialbot16"), "spatialbot16")
+        assert np.abs(kept - truth)[:, 1:-1].max() <= most
+
+
+def test_the_page_says_what_is_so() -> None:
+    page = DOCS / "depth.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert (failed, tried) == (0, 8)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) m \| ([\d.]+) m \|$", page.read_text(), re.M)
+    assert {name: (float(near), float(far)) for name, near, far in rows} == dict(RANGE_M)
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def test_the_way_to_add_a_type_works(tmp_path: Path) -> None:
     assert all("narrower than" in line and line.endswith(("yes", "no", "same")) for line in lines)
 
 
-@pytest.mark.parametrize("name", ["rooms", "arc2017"])
+@pytest.mark.parametrize("name", ["rooms", "arc2017", "resizing"])
 def test_pictures_are_small_and_whole(name: str) -> None:
     path = ROOT / "docs" / "images" / f"{name}.jpg"
     assert path.stat().st_size < 400_000
