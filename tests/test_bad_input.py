@@ -348,7 +348,8 @@ def test_bare_images_are_skipped_until_there_are_experts(tmp_path: Path) -> None
     Image.new("RGB", (8, 6)).save(frames / "b.jpg")
     assert main(["build", str(frames), "--out", str(tmp_path / "out"), "--quiet"]) == 0
     found = {row["id"]: row["reason"] for row in skipped(tmp_path / "out")}
-    assert found == {"a.png": "no_intrinsics", "b.jpg": "no_intrinsics"}
+    assert found == {"a.png": "no_depth", "b.jpg": "no_depth"}
+    assert "no depth was given and moge2" in skipped(tmp_path / "out")[0]["detail"]
 
 
 @pytest.fixture

@@ -65,7 +65,14 @@ def test_options_reach_the_run(frames: Path, tmp_path: Path) -> None:
             "types": ["distance", "left_predicate"],
             "mix": 0.25,
         },
-        "defaulted": {"strict": False, "overwrite": False},
+        "defaulted": {
+            "strict": False,
+            "overwrite": False,
+            "experts": None,
+            "vocabulary": None,
+            "cache": None,
+            "device": None,
+        },
     }
     assert set(record["types"]) <= {"distance", "left_predicate"}
     assert record["counts"]["questions"] == 6

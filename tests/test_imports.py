@@ -24,11 +24,15 @@ MAY_IMPORT = {
         *("types", "errors", "depth_codec"),
         *("numpy", "pyarrow", "PIL", "pycocotools", "pydantic", "pydantic_core", "annotated_types"),
     },
-    "stages": {"types", "geometry", "errors", "numpy", "scipy"},
+    "experts": {"types", "errors", "geometry", "chat", "numpy", "pyarrow", "PIL"},
+    "stages": {"types", "geometry", "errors", "experts", "numpy", "scipy"},
     "questions": {"types", "units", "geometry", "errors", "numpy", "scipy", "yaml", "pyarrow"},
     "view": {"types", "io", "tools", "geometry", "questions", "errors", "numpy", "pyarrow", "PIL"},
     "samples": {"types", "io", "errors", "numpy", "scipy", "PIL"},
-    "pipeline": {"stages", "questions", "io", "types", "errors"},
+    "fill": {"stages", "experts", "io", "types", "errors"},
+    "flow": set(),
+    "work": {"fill", "flow", "stages", "experts", "questions", "io", "types", "errors"},
+    "pipeline": {"work", "experts", "questions", "io", "types", "errors"},
 }
 HEAVY = {
     *("torch", "scipy", "pyarrow", "PIL", "pycocotools", "pydantic", "cyclopts", "rich", "yaml"),
@@ -78,7 +82,15 @@ def test_no_file_of_ours_is_known_from_below(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     nodes = (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
     found = {short(name) for node in nodes for name in imported(node)}
-    assert found & {"cli", "verbs", "demo", "torch"} == set()
+    heavy = set() if room(path) == "experts" else {"torch"}
+    assert found & {"cli", "verbs", "demo", *heavy} == set()
+
+
+@pytest.mark.parametrize("path", files("stages"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_stage_knows_what_an_expert_is_and_none_of_them(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    found = {name for node in tree.body for name in imported(node) if "experts" in name}
+    assert found <= {"calipers.experts.base"}
 
 
 def test_only_columns_of_questions_know_parquet() -> None:
@@ -103,7 +115,7 @@ def test_the_command_line_starts_light() -> None:
 
 def test_nothing_loads_torch() -> None:
     verbs = "import calipers, calipers.verbs; calipers.ask, calipers.measure, calipers.read_scenes"
-    assert "torch" not in loaded_by(verbs)
+    assert loaded_by(verbs) & {"torch", "transformers", "huggingface_hub", "httpx2"} == set()
 
 
 def test_import_calipers_is_quick() -> None:

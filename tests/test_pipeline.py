@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import calipers
-from calipers import pipeline
+from calipers import pipeline, work
 from calipers.errors import RunError, Skip, UsageError
 from calipers.io.frames import Shard
-from calipers.pipeline import SHARD_RECORDS, Clock, Options, frame_to_scene
+from calipers.pipeline import SHARD_RECORDS, Options
 from calipers.types import Camera, Frame
+from calipers.work import Clock, frame_to_scene
 from tiny_frames import BOXES, HEIGHT, WIDTH, Record, write_frames
 
 COUNT = 300
@@ -256,7 +257,7 @@ def test_a_frame_with_no_objects_in_it_is_a_scene() -> None:
 
 
 def test_a_fault_of_a_step_names_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "lift", lambda given, masks: 1 / 0)
+    monkeypatch.setattr(work, "lift", lambda given, masks: 1 / 0)
     with pytest.raises(RunError, match="f: lift failed: ZeroDivisionError"):
         frame_to_scene(frame(), Clock())
 

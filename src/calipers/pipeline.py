@@ -1,8 +1,6 @@
-"""The steps from a frame to its questions, and the local runner that survives being killed.
+"""The verbs over folders, and the local runner that survives being killed.
 
-A frame comes with whatever was given; `FILL` names, in order, what must be there before it can be
-lifted. An entry gets the frame and returns it whole: today it refuses, with its reason, a frame
-that lacks the field; an expert that can fill the field takes that place.
+What is done to a shard is in `calipers.work`, what experts fill in is in `calipers.fill`.
 """
 
 from __future__ import annotations
@@ -19,28 +17,25 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from importlib.metadata import version
 from itertools import chain, islice
-from os import _exit, environ
+from os import _exit, cpu_count, environ
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from calipers.errors import CalipersError, DataError, RunError, Skip, UsageError
-from calipers.io.frames import METADATA, FrameFolder, Shard, Skipped, read_shard
-from calipers.io.masks import decode_mask
-from calipers.io.questions import QUESTION_SCHEMA, questions_table
-from calipers.io.run import Notes, RunFolder, RunSpec, copy_part, read_run, write_part
-from calipers.io.scenes import read_part, scene_parts, scenes_table
-from calipers.questions.columns import ask_columns
+from calipers.errors import RunError, UsageError
+from calipers.experts.cache import cache_folder
+from calipers.experts.choice import choose
+from calipers.experts.runner import Hiring, crew
+from calipers.io.frames import METADATA, FrameFolder, Shard
+from calipers.io.run import RunFolder, RunSpec, read_run
+from calipers.io.scenes import scene_parts
 from calipers.questions.registry import Mix, weights
-from calipers.stages.lift import lift
-from calipers.stages.refer import refer
-from calipers.types import Frame, Scene
+from calipers.work import FramesWork, ScenesWork, Work, wants_experts
 
 SHARD_RECORDS = 32
 """Records a shard; fixed, so that the files are the same for any number of workers."""
 
 MAX_QUESTIONS = 10_000
 
-Result = TypeVar("Result")
 Progress = Callable[[int, int | None], None]
 """Called as records are finished: (records so far, records in all or None)."""
 
@@ -58,24 +53,38 @@ class Options:
         questions_per_scene: how many questions a scene gets when it has that many to ask.
         types: ids of question types; None for all.
         mix: share of qualitative questions, or a weight for each type.
-        workers: processes; any number gives the same rows.
+        workers: processes; any number gives the same rows. None for one a core, at most 16, or
+            one alone where experts have to run: each process loads models of its own.
         limit: take only the first records.
         strict: fail after the run when any record was left out.
         overwrite: throw away another run's results in the output folder.
+        experts: a preset or a YAML file (see `calipers.experts.choice`); None for the default
+            preset, of which only what is installed and on disk is used.
+        vocabulary: a file of phrases to look for, one a line; None for what the tagger and the
+            picture's caption name.
+        cache: folder of the experts' results, or "none"; None for the user's.
+        device: where the experts run, as torch names it; None for the best there is.
     """
 
     seed: int = 0
     questions_per_scene: int = 20
     types: tuple[str, ...] | None = None
     mix: Mix | None = None
-    workers: int = 1
+    workers: int | None = 1
     limit: int | None = None
     strict: bool = False
     overwrite: bool = False
+    experts: str | None = None
+    vocabulary: str | None = None
+    cache: str | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.types is not None:
             object.__setattr__(self, "types", tuple(self.types))
+        for name in ("experts", "vocabulary", "cache"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(getattr(self, name)))
         for name, least in (("seed", 0), ("questions_per_scene", 0), ("workers", 1), ("limit", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -86,195 +95,6 @@ class Options:
             raise UsageError("types: wanted at least one question type")
         if not weights(True, self.types, self.mix).any():
             raise UsageError("types and mix leave no question to ask")
-
-
-class Clock:
-    """Adds up the seconds spent in each stage and remembers which one is at work."""
-
-    def __init__(self) -> None:
-        self.stage = ""
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, stage: str, work: Callable[..., Result], *args: Any) -> Result:
-        """Return `work(*args)`, its time counted to `stage`."""
-        self.stage = stage
-        start = time.perf_counter()
-        try:
-            return work(*args)
-        finally:
-            spent = time.perf_counter() - start
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-
-
-def _with_depth(frame: Frame) -> Frame:
-    if frame.depth_m is None:
-        raise Skip("no_depth", "no depth was given and no depth expert is configured")
-    return frame
-
-
-def _with_intrinsics(frame: Frame) -> Frame:
-    if frame.camera is None:
-        raise Skip(
-            "no_intrinsics", "no intrinsics were given and no calibration expert is configured"
-        )
-    return frame
-
-
-def _with_objects(frame: Frame) -> Frame:
-    if frame.objects is None:
-        raise Skip("no_objects", "no objects were given and no detection expert is configured")
-    return frame
-
-
-FILL: tuple[tuple[str, Callable[[Frame], Frame]], ...] = (
-    ("intrinsics", _with_intrinsics),
-    ("depth", _with_depth),
-    ("objects", _with_objects),
-)
-"""What a frame must have before it is lifted, in order."""
-
-
-def _lift(frame: Frame) -> Scene:
-    masks = [item.rle and decode_mask(item.rle) for item in frame.objects or ()]
-    return lift(frame, masks)
-
-
-def frame_to_scene(frame: Frame, clock: Clock) -> Scene:
-    """Take one frame through all steps up to a scene whose objects can be named.
-
-    Raises:
-        Skip: the frame lacks something, or cannot be lifted.
-        RunError: a step failed in a way it should not; the message names the frame.
-    """
-    try:
-        with _naming(frame.id, clock):
-            for stage, fill in FILL:
-                frame = clock(stage, fill, frame)
-            scene = clock("lift", _lift, frame)
-            clock("refer", refer, scene.objects, scene.frame)
-    except DataError as error:
-        raise Skip("bad_data", str(error)) from error
-    return scene
-
-
-@contextmanager
-def _naming(record: str, clock: Clock) -> Iterator[None]:
-    """Name the record and the stage in errors that no step should raise."""
-    try:
-        yield
-    except CalipersError:
-        raise
-    except Exception as error:
-        raise RunError(f"{record}: {clock.stage} failed: {error!r}") from error
-
-
-class Asking:
-    """Gathers the question columns of many scenes."""
-
-    def __init__(self, options: Options, clock: Clock) -> None:
-        self.options = options
-        self.clock = clock
-        self.columns: dict[str, list[Any]] = {name: [] for name in QUESTION_SCHEMA.names}
-
-    def add(self, scene: Scene) -> None:
-        """Ask `scene`."""
-        options = self.options
-        count = options.questions_per_scene
-        with _naming(scene.id, self.clock):
-            asked = self.clock(
-                "ask", ask_columns, scene, count, options.seed, options.types, options.mix
-            )
-        for name, column in self.columns.items():
-            column.extend(asked[name])
-
-    def write(self, folder: Path, index: int) -> None:
-        """Write the shard's questions."""
-        table = questions_table(self.columns)
-        notes = Notes(seconds={"ask": self.clock.seconds.get("ask", 0.0)})
-        notes.types.update(self.columns["type"])
-        notes.counts["questions"] = table.num_rows
-        write_part(folder, "qa", index, table, notes)
-
-
-class Work(Protocol):
-    """What is done to one shard, in whatever process; returns how many records it had."""
-
-    def __call__(self, index: int, shard: Any) -> int:
-        """Write the parts of shard `index`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FramesWork:
-    """Frames → scenes, and → questions where `asks`."""
-
-    out: Path
-    options: Options
-    asks: bool
-
-    def __call__(self, index: int, shard: Shard) -> int:
-        """Write the parts of shard `index`, the scenes last."""
-        clock, notes, scenes = Clock(), Notes(), []
-        asking = Asking(self.options, clock)
-        for record in _records(shard, clock):
-            notes.counts["records"] += 1
-            outcome = record if isinstance(record, Skipped) else _scene_or_skip(record, clock)
-            if isinstance(outcome, Skipped):
-                notes.skipped.append(asdict(outcome))
-                continue
-            scenes.append(outcome)
-            if self.asks:
-                asking.add(outcome)
-        if self.asks:
-            asking.write(self.out, index)
-        _count(notes, scenes)
-        notes.seconds = {k: v for k, v in clock.seconds.items() if k != "ask"}
-        write_part(self.out, "scenes", index, scenes_table(scenes), notes)
-        return notes.counts["records"]
-
-
-def _records(shard: Shard, clock: Clock) -> Iterator[Frame | Skipped]:
-    records = iter(read_shard(shard))
-    while (record := clock("read", next, records, None)) is not None:
-        yield record
-
-
-def _scene_or_skip(frame: Frame, clock: Clock) -> Scene | Skipped:
-    try:
-        return frame_to_scene(frame, clock)
-    except Skip as skip:
-        return Skipped(frame.id, clock.stage, skip.reason, skip.detail)
-
-
-def _count(notes: Notes, scenes: Iterable[Scene]) -> None:
-    for scene in scenes:
-        notes.counts["scenes"] += 1
-        notes.counts["level_scenes"] += scene.frame == "level"
-        for item in scene.objects:
-            notes.counts["objects"] += 1
-            notes.counts["lifted_objects"] += item.lifted
-            if item.reference is None:
-                notes.unreferenced[item.reference_reason or "unknown"] += 1
-
-
-@dataclass(frozen=True, slots=True)
-class ScenesWork:
-    """Scenes → questions; where `copies`, the scenes go along so that the folder is whole."""
-
-    out: Path
-    options: Options
-    copies: bool
-
-    def __call__(self, index: int, shard: Path) -> int:
-        """Write the parts of shard `index`, the scenes last."""
-        clock, count = Clock(), 0
-        asking = Asking(self.options, clock)
-        for scene in read_part(shard):
-            asking.add(scene)
-            count += 1
-        asking.write(self.out, index)
-        if self.copies:
-            copy_part(shard, self.out, "scenes", index)
-        return count
 
 
 def _leave_with_parent() -> None:
@@ -347,12 +167,50 @@ def _run(
     jobs: Iterator[tuple[int, Any]] = unfinished()
     first = list(islice(jobs, 2))
     jobs = chain(first, jobs)
-    alone = options.workers == 1 or len(first) < 2  # starting workers would take longer
-    finished = (work(*job) for job in jobs) if alone else _in_pool(work, jobs, options.workers)
+    workers = options.workers or _sensible_workers(work, first)
+    alone = workers == 1 or len(first) < 2  # starting workers would take longer
+    finished = work.stream(jobs) if alone else _in_pool(work, jobs, workers)
     for records in finished:
         done += records
         progress(done, total)
     return folder.finish(count, time.perf_counter() - start)
+
+
+def _sensible_workers(work: Work, first: list[tuple[int, Any]]) -> int:
+    if isinstance(work, FramesWork) and any(
+        wants_experts(shard, crew(work.hiring)) for _, shard in first
+    ):
+        return 1
+    return min(cpu_count() or 1, 16)
+
+
+def _hiring(options: Options) -> Hiring:
+    """Read the files that options name, and see what is there.
+
+    Raises:
+        UsageError: a file cannot be read or says something else.
+    """
+    kept = None if options.cache == "none" else Path(options.cache or cache_folder())
+    phrases = () if options.vocabulary is None else read_vocabulary(Path(options.vocabulary))
+    return Hiring(choose(options.experts), phrases, kept, options.device, options.seed)
+
+
+def read_vocabulary(path: Path) -> tuple[str, ...]:
+    """Read a file of phrases, one a line; empty lines and what follows "#" do not count.
+
+    Raises:
+        UsageError: it cannot be read, or has no phrase.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"--vocabulary: cannot read {path}: {why}") from error
+    phrases = (" ".join(line.partition("#")[0].split()) for line in lines)
+    found = tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
+    if not found:
+        raise UsageError(f"--vocabulary: {path} has no phrases")
+    return found
 
 
 def _spec(
@@ -362,6 +220,7 @@ def _spec(
     digest: str,
     given: Mapping[str, Any],
     scenes_run: Mapping[str, Any] | None = None,
+    hiring: Hiring | None = None,
 ) -> RunSpec:
     filled = asdict(Options(**given))
     return RunSpec(
@@ -372,7 +231,15 @@ def _spec(
         defaulted={name: value for name, value in filled.items() if name not in given},
         input={"path": str(source.resolve()), "digest": digest},
         scenes_run=scenes_run,
+        resolved={} if hiring is None else _resolved(hiring),
+        experts={} if hiring is None else hiring.choice.described(),
     )
+
+
+def _resolved(hiring: Hiring) -> dict[str, Any]:
+    phrases = "\n".join(hiring.vocabulary).encode()
+    words = blake2b(phrases, digest_size=16).hexdigest() if phrases else None
+    return {"experts": hiring.choice.facts, "vocabulary": words}
 
 
 def _open(out: Path, spec: RunSpec, options: Options) -> RunFolder:
@@ -385,10 +252,12 @@ def _from_frames(
     options, folder = Options(**given), FrameFolder.open(frames)
     asks = command == "build"
     writes = ("qa", "scenes") if asks else ("scenes",)
-    spec = _spec(command, writes, folder.folder, _frames_digest(folder), given)
+    hiring = _hiring(options)
+    digest = _frames_digest(folder)
+    spec = _spec(command, writes, folder.folder, digest, given, hiring=hiring)
     total = min(len(folder), options.limit or len(folder))
     with _open(Path(out), spec, options) as run:
-        work = FramesWork(Path(out), options, asks)
+        work = FramesWork(Path(out), options, asks, hiring)
         return _run(
             run, work, folder.shards(SHARD_RECORDS, options.limit), total, options, progress
         )

@@ -56,6 +56,13 @@ class Choice:
         }
         return found | {"assume_fov_deg": self.assume_fov_deg}
 
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Role → name → what the expert is, for the record."""
+        return {
+            role: {entry.name: entry.facts() | {"licence": entry.licence} for entry in entries}
+            for role, entries in self.experts.items()
+        }
+
     def notices(self) -> list[str]:
         """One line for each model that is gated or not for commercial use."""
         return [

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,7 @@ class Crew:
 
     hiring: Hiring
     experts: Mapping[str, tuple[Expert, ...]] = field(default_factory=dict)
+    lacking: Counter[str] = field(default_factory=Counter)
 
     def all(self, role: str) -> tuple[Expert, ...]:
         """The experts of a role, best first; none when nobody is hired for it."""
@@ -260,9 +261,26 @@ class Crew:
         default = f"no {role} expert is configured"
         return self.hiring.choice.missing.get(role, default)
 
+    def lack(self, role: str, pictures: int) -> None:
+        """Count pictures for which nobody was hired for a role."""
+        if pictures and role in self.hiring.choice.missing:
+            self.lacking[role] += pictures
+
+    def without(self, role: str, frames: Sequence[Frame]) -> list[Skip | None]:
+        """Let frames go on without a role's expert, and count them."""
+        self.lack(role, len(frames))
+        return [None for _ in frames]
+
     def take_counts(self) -> dict[str, dict[str, Any]]:
-        """What each expert did since the last call: "role/name" → counts and revision."""
-        done = {}
+        """What each expert did since the last call: "role/name" → counts and revision.
+
+        For a role whose expert is not there: "role" → how many pictures wanted it, and why not.
+        """
+        done: dict[str, dict[str, Any]] = {
+            role: {"pictures": count, "why": self.missing(role)}
+            for role, count in self.lacking.items()
+        }
+        self.lacking = Counter()
         for role, experts in self.experts.items():
             for expert in experts:
                 if expert.counts:
@@ -273,9 +291,9 @@ class Crew:
         return done
 
 
-@cache
+@lru_cache(maxsize=1)
 def crew(hiring: Hiring) -> Crew:
-    """The crew of this process; the same for the same hiring, so that models load once."""
+    """The crew of this process; the last one is kept, so that models load once."""
     kept = Cache(hiring.cache)
     experts = {
         role: tuple(Expert(entry, kept, hiring.device) for entry in entries)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from calipers.errors import UsageError
 
 _APACHE, _MIT = "Apache-2.0", "MIT"
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 ROLES: tuple[str, ...] = (
     "filter", "tagger", "objects", "masks", "captions", "depth", "gravity", "similarity",
@@ -52,7 +50,7 @@ class Entry:
     role: str
     target: str
     id: str = ""
-    options: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    options: Mapping[str, Any] = field(default_factory=dict)
     licence: str = _APACHE
     commercial: bool = True
     gated: bool = False
@@ -98,7 +96,6 @@ _NO = {"commercial": False}
 _UNKNOWN = {"licence": "not stated", "commercial": False}
 _PHRASES = {"phrases": True}
 _CALLER = {"licence": "of the model served", "needs": ""}
-_FULL = {"needs": "models-full", "modules": ("torchvision",)}
 _MOGE_ROW = {"licence": _MIT, "modules": ("moge",)}
 
 ENTRIES: tuple[Entry, ...] = (
@@ -125,14 +122,13 @@ ENTRIES: tuple[Entry, ...] = (
     _row("objects", "florence2:Florence2Objects", "florence2-objects", f"{_FLORENCE}-base",
          licence=_MIT, size="232M", note="boxes and phrases without a vocabulary; no scores"),
     _row("objects", "sam3:Sam3Objects", "sam3", "facebook/sam3", licence="SAM License",
-         gated=True, **_PHRASES, **_FULL, note="boxes and masks together, one phrase a pass"),
+         gated=True, **_PHRASES, note="boxes and masks together, one phrase a pass"),
     _row("masks", _SAM2, "sam2-tiny", "facebook/sam2.1-hiera-tiny"),
     _row("masks", _SAM2, "sam2-small", "facebook/sam2.1-hiera-small"),
     _row("masks", _SAM2, "sam2-base-plus", "facebook/sam2.1-hiera-base-plus"),
     _row("masks", _SAM2, "sam2-large", "facebook/sam2.1-hiera-large"),
-    _row("masks", _SAM, "sam", "facebook/sam-vit-base", note="works without torchvision"),
-    _row("masks", _SAM, "sam-hq", "syscv-community/sam-hq-vit-base", **_UNKNOWN,
-         note="works without torchvision"),
+    _row("masks", _SAM, "sam", "facebook/sam-vit-base"),
+    _row("masks", _SAM, "sam-hq", "syscv-community/sam-hq-vit-base", **_UNKNOWN),
     _row("captions", "florence2:Florence2Captioner", "florence2", f"{_FLORENCE}-base",
          licence=_MIT, size="232M", note="word limit by cutting, not by asking"),
     _row("captions", "florence2:Florence2Captioner", "florence2-large", f"{_FLORENCE}-large",
@@ -150,7 +146,7 @@ ENTRIES: tuple[Entry, ...] = (
     _row("depth", "zoedepth:ZoeDepth", "zoedepth", "Intel/zoedepth-nyu-kitti", licence=_MIT,
          size="0.33B", note="the paper's"),
     _row("depth", "depth_pro:DepthPro", "depth-pro", "apple/DepthPro-hf", size="0.95B",
-         licence="apple-amlr (research only)", **_NO, **_FULL),
+         licence="apple-amlr (research only)", **_NO),
     _row("depth", "depth_anything3:DepthAnything3", "depth-anything3",
          "depth-anything/DA3METRIC-LARGE", size="0.35B", camera=True,
          modules=("depth_anything_3",),

@@ -131,16 +131,28 @@ def read_shard(shard: Shard, *, pixels: bool = False) -> Iterator[Frame | Skippe
         shard: one of `FrameFolder.shards`.
         pixels: whether `Frame.rgb` is wanted; without it PNG files are checked, not decoded.
     """
-    root = Path(shard.folder)
-    for place, line in enumerate(_records(shard), start=shard.first_record):
-        name = record_id(line, place)
-        if place in shard.duplicates:
-            yield Skipped(name, STAGE, "duplicate_id", f"an earlier record has the id {name!r}")
-            continue
-        try:
-            yield read_frame(root, line, pixels=pixels)
-        except Skip as skip:
-            yield Skipped(name, STAGE, skip.reason, skip.detail)
+    for place, line in enumerate(shard_lines(shard), start=shard.first_record):
+        yield read_record(shard, place, line, pixels=pixels)
+
+
+def read_record(
+    shard: Shard, place: int, line: dict[str, Any], *, pixels: bool = False
+) -> Frame | Skipped:
+    """Read one record of a shard.
+
+    Args:
+        shard: the shard it belongs to.
+        place: its place in the folder, from 0.
+        line: the record as `shard_lines` gives it.
+        pixels: as of `read_shard`.
+    """
+    name = record_id(line, place)
+    if place in shard.duplicates:
+        return Skipped(name, STAGE, "duplicate_id", f"an earlier record has the id {name!r}")
+    try:
+        return read_frame(Path(shard.folder), line, pixels=pixels)
+    except Skip as skip:
+        return Skipped(name, STAGE, skip.reason, skip.detail)
 
 
 def record_id(line: dict[str, Any], place: int) -> str:
@@ -324,7 +336,8 @@ def _box(box: list[float], size_wh: tuple[int, int]) -> tuple[float, float, floa
     return left, top, right - left, bottom - top
 
 
-def _records(shard: Shard) -> Iterator[dict[str, Any]]:
+def shard_lines(shard: Shard) -> Iterator[dict[str, Any]]:
+    """The records of a shard as they stand in the metadata, in order."""
     if shard.names is not None:
         yield from ({"file_name": name} for name in shard.names)
         return

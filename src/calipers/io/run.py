@@ -46,6 +46,9 @@ class RunSpec:
         given, defaulted: arguments that came from the caller, and the rest with their values.
         input: the input's path and a digest of what it lists.
         scenes_run: the ``run.json`` of the run that made the scenes, when this one only asks.
+        resolved: what given arguments mean here (the experts of a preset, …); takes their place in
+            `options`.
+        experts: role → name → facts, for the record.
         ignored: arguments that do not change any row (the number of workers, …).
     """
 
@@ -56,12 +59,14 @@ class RunSpec:
     defaulted: Mapping[str, Any]
     input: Mapping[str, str]
     scenes_run: Mapping[str, Any] | None = None
-    ignored: frozenset[str] = frozenset({"workers", "quiet", "strict", "overwrite"})
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    experts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset({"workers", "quiet", "strict", "overwrite", "cache"})
 
     @property
     def options(self) -> dict[str, Any]:
         """Everything that decides the rows, as JSON gives it back."""
-        chosen = {**self.defaulted, **self.given}
+        chosen = {**self.defaulted, **self.given, **self.resolved}
         kept = {name: value for name, value in chosen.items() if name not in self.ignored}
         head = {"command": self.command, "version": self.version, "input": self.input["path"]}
         found: dict[str, Any] = json.loads(json.dumps({**head, **kept}, sort_keys=True))
@@ -70,13 +75,18 @@ class RunSpec:
 
 @dataclass
 class Notes:
-    """What a part says about its shard: counts, seconds a stage, records left out."""
+    """What a part says about its shard: counts, seconds a stage, records left out.
+
+    ``experts`` has, for "role/name", what an expert did (pictures, cached, failed, revision), and
+    for "role" how often one was lacking and why.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     unreferenced: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
+    experts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The notes as they stand in a part's metadata."""
@@ -93,7 +103,15 @@ class Notes:
             Counter(found.get("types", {})),
             found.get("seconds", {}),
             found.get("skipped", []),
+            found.get("experts", {}),
         )
+
+    def add_experts(self, done: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add up what experts did; of texts the last stays."""
+        for name, facts in done.items():
+            sums = self.experts.setdefault(name, {})
+            for key, value in facts.items():
+                sums[key] = sums.get(key, 0) + value if isinstance(value, int) else value
 
 
 @contextmanager
@@ -279,6 +297,7 @@ class RunFolder:
             "unreferenced": dict(total.unreferenced),
             "types": dict(sorted(total.types.items())),
             "seconds": total.seconds | {"elapsed": elapsed_s},
+            "experts": _experts(self.spec.experts, total.experts),
         }
         write_json(self.path / "run.json", record)
         return record
@@ -302,7 +321,23 @@ def _refuse_strangers(folder: Path) -> None:
         raise UsageError(f"{folder}: is not empty and holds no run; give another folder")
 
 
+def _experts(
+    facts: Mapping[str, Mapping[str, Any]], done: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Role → name → what the expert is and did; role → "lacking" where there was none."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, sums in sorted(done.items()):
+        role, _, expert = name.partition("/")
+        row = {**facts.get(role, {}).get(expert, {}), **sums}
+        if expert:
+            found.setdefault(role, {})[expert] = row
+        else:
+            found.setdefault(role, {})["lacking"] = row
+    return found
+
+
 def _add(total: Notes, notes: Notes) -> None:
+    total.add_experts(notes.experts)
     total.counts.update(notes.counts)
     total.unreferenced.update(notes.unreferenced)
     total.types.update(notes.types)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from calipers.errors import Skip
 from calipers.experts.base import DepthMap, Gravity
 from calipers.stages.filling import Ask, Outcome, take, wanted_shape
 from calipers.types import Camera, Frame
@@ -52,13 +51,10 @@ def set_camera(frame: Frame, camera: Camera, source: str) -> None:
     frame.camera, frame.intrinsics_source = camera, source
 
 
-def assume_camera(frame: Frame, fov_deg: float | None) -> Outcome:
-    """Assume a horizontal field of view; ``no_intrinsics`` without one."""
-    if fov_deg is None:
-        return Skip("no_intrinsics", "no expert told the intrinsics, and none may be assumed")
+def assume_camera(frame: Frame, fov_deg: float) -> None:
+    """Assume a horizontal field of view."""
     frame.camera = camera_from_fov(fov_deg, (frame.width, frame.height))
     frame.intrinsics_source = f"assumed_{fov_deg:g}deg"
-    return None
 
 
 def camera_from_fov(fov_deg: float, size_wh: tuple[int, int]) -> Camera:
