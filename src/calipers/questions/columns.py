@@ -218,25 +218,25 @@ class _Text(NamedTuple):
 
 
 class _Pool:
-    """Texts by their positions, each once; those of templates first."""
+    """Texts by their positions, each once, behind the words of templates."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._places = {text: k for k, text in enumerate(texts)}
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._before = len(book().words)
 
     def put(self, texts: Iterable[str]) -> list[int]:
         """Add texts that are not there yet; return the positions of all."""
-        places = self._places
-        return [places.setdefault(text, len(places)) for text in texts]
+        places, before = self._places, self._before
+        return [before + places.setdefault(text, len(places)) for text in texts]
 
     def array(self) -> pa.Array:
-        """All texts in order."""
-        return pa.array(list(self._places), pa.string())
+        """The words of templates and all texts, in order."""
+        return pa.concat_arrays([_vocabulary().words, pa.array(list(self._places), pa.string())])
 
 
 def _write(rows: _Rows, concise: float) -> _Text:
     """Choose answers, say lengths and put all sentences together."""
-    pages = book()
-    pool = _Pool(pages.words)
+    pages, pool = book(), _Pool()
     question = pages.first[rows.type] + rows.template
     group = (rows.type, rows.outcome, (rows.uniforms[0] >= concise).astype(np.intp))
     variant = (rows.uniforms[1] * pages.answer_counts[group]).astype(np.intp)
@@ -314,6 +314,7 @@ def _strung(texts: pa.Array, places: Positions) -> pa.Array:
 class _Vocabulary(NamedTuple):
     """Texts that are known beforehand: of each type, of labels (three a type), of templates."""
 
+    words: pa.Array
     ids: pa.Array
     kinds: pa.Array
     labels: pa.Array
@@ -325,6 +326,7 @@ class _Vocabulary(NamedTuple):
 def _vocabulary() -> _Vocabulary:
     labels = [label for row in TYPE_LIST for label in row.labels or (None,) * 3]
     return _Vocabulary(
+        words=pa.array(book().words),
         ids=pa.array([row.id for row in TYPE_LIST]),
         kinds=pa.array([row.kind for row in TYPE_LIST]),
         labels=pa.array(labels, pa.string()),
