@@ -10,27 +10,34 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers as hf
+import pytest
+
+torch = pytest.importorskip("torch")
+hf = pytest.importorskip("transformers")
+
+TINY_DINOV2 = "dinov2_tiny14"
 
 
 def moge(folder: Path) -> Path:
-    """MoGe-2 with a Vision Transformer of width 32: 16 to 64 tokens, everything valid."""
+    """MoGe-2 with a Vision Transformer of width 32: 16 to 64 tokens, everything valid.
+
+    A process that loads it must have called `register_tiny_dinov2`, as this does.
+    """
     from moge.model.v2 import MoGeModel
 
     register_tiny_dinov2()
     sizes = [32, 16, 16, 8, 8]
     same = {"res_block_in_norm": "none", "res_block_hidden_norm": "none"}
-    same |= {"resamplers": ["conv_transpose"] * 3 + ["bilinear"]}  # type: ignore[dict-item]
+    same |= {"resamplers": ["conv_transpose"] * 3 + ["bilinear"]}
 
     def head(channels: int) -> dict[str, Any]:
         blocks = {"dim_res_blocks": [16, 16, 8, 8, 8], "num_res_blocks": [0] * 5}
         return {"dim_in": sizes, "dim_out": [None] * 4 + [channels], **blocks, **same}
 
-    backbone = {"backbone": "dinov2_tiny14", "intermediate_layers": [0, 1, 2, 3], "dim_out": 32}
+    encoder = {"backbone": TINY_DINOV2, "intermediate_layers": [0, 1, 2, 3], "dim_out": 32}
     neck = {"dim_in": [34, 2, 2, 2, 2], "dim_out": None, "num_res_blocks": [1] * 5}
     config = {
-        "encoder": backbone,
+        "encoder": encoder,
         "neck": {**neck, "dim_res_blocks": sizes, **same},
         "points_head": head(3),
         "normal_head": head(3),
@@ -55,10 +62,10 @@ def register_tiny_dinov2() -> None:
 
     sizes = {"img_size": 518, "patch_size": 14, "embed_dim": 32, "depth": 4, "num_heads": 2}
 
-    def dinov2_tiny14(pretrained: bool = False) -> Any:
+    def build(pretrained: bool = False) -> Any:
         return DinoVisionTransformer(**sizes, mlp_ratio=2, init_values=1.0, block_chunks=0)
 
-    backbones.dinov2_tiny14 = dinov2_tiny14
+    setattr(backbones, TINY_DINOV2, build)
 
 
 def depth_anything(folder: Path, kind: str = "metric") -> Path:
@@ -147,7 +154,7 @@ def _add_to_last_bias(module: Any, value: float) -> None:
         last.bias += value
 
 
-def _dinov2(image_size: int, **more: Any) -> hf.Dinov2Config:
+def _dinov2(image_size: int, **more: Any) -> Any:
     return hf.Dinov2Config(
         image_size=image_size,
         patch_size=14,

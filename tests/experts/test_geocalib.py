@@ -21,7 +21,7 @@ from calipers.experts.geocalib import GeoCalib  # noqa: E402
 PICTURE = np.full((60, 80, 3), 51, np.uint8)
 
 
-class KnownAnswer(torch.nn.Module):  # type: ignore[misc]
+class KnownAnswer(torch.nn.Module):
     """Has the results of the package's class, with values that a test sets."""
 
     def __init__(self, weights: str = "pinhole") -> None:
@@ -44,7 +44,7 @@ class KnownAnswer(torch.nn.Module):  # type: ignore[misc]
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("geocalib")
-    module.GeoCalib = KnownAnswer  # type: ignore[attr-defined]
+    module.GeoCalib = KnownAnswer
     monkeypatch.setitem(sys.modules, "geocalib", module)
     return module
 

@@ -111,10 +111,11 @@ def test_half_precision_is_for_cuda_only(folder: Path, monkeypatch: pytest.Monke
 
 def test_a_picture_does_not_depend_on_its_neighbours(expert: MoGe) -> None:
     rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((48, 64), (60, 40), (48, 64))]
-    camera = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
-    together = expert.estimate(images, [None, None, camera])
-    for image, given, found in zip(images, [None, None, camera], together):
+    sizes = ((48, 64), (60, 40), (48, 64), (48, 64))
+    images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    cameras = [None, None, *(Camera(f, f, 31.5, 23.5, 64, 48) for f in (60.0, 90.0))]
+    together = expert.estimate(images, cameras)
+    for image, given, found in zip(images, cameras, together):
         (alone,) = expert.estimate([image], [given])
         assert found.depth_m.shape == image.shape[:2]
         np.testing.assert_allclose(found.depth_m, alone.depth_m, rtol=1e-3)

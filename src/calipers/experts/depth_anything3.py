@@ -85,8 +85,7 @@ class DepthAnything3:
         Raises:
             DataError: a camera is not known.
         """
-        import torch
-
+        torch = require("torch", "Depth Anything 3")
         known = [camera for camera in cameras if camera is not None]
         if len(known) < len(cameras):
             raise DataError("Depth Anything 3 wants a focal length: give intrinsics")
@@ -102,8 +101,7 @@ class DepthAnything3:
 
     def _forward(self, batch: Any) -> tuple[Any, Any]:
         """Run (B, 3, h, w) pictures; give (B, h, w) answers and shares of sky."""
-        import torch
-
+        torch = require("torch", "Depth Anything 3")
         with inference(self._device, self._dtype):
             features, _ = self.model.backbone(batch[:, None].to(self._device))
         with inference(self._device, torch.float32):
@@ -139,8 +137,7 @@ def _network(config: Mapping[str, Any], weights: str) -> Any:
 
 def _pixels(image: Image, longest_px: int) -> Any:
     """Shrink or grow as the package does (area averages down, cubic up), then normalise."""
-    import torch
-
+    torch = require("torch", "Depth Anything 3")
     scale = longest_px / max(image.shape[:2])
     resized = _resized(image, tuple(max(1, round(side * scale)) for side in image.shape[:2]))
     resized = _resized(resized, tuple(_to_patches(side) for side in resized.shape[:2]))

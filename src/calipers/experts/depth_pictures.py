@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from calipers.experts.base import Image
+from calipers.experts.torch_runtime import require
 from calipers.types import Camera, Floats
 
 Result = TypeVar("Result")
@@ -33,17 +34,15 @@ def in_groups(
 
 def to_tensor(image: Image) -> Any:
     """Turn a (H, W, 3) uint8 picture into a (3, H, W) float32 tensor with values 0 to 1."""
-    import torch
-
+    torch = require("torch", "an expert for depth")
     return torch.from_numpy(np.array(image.transpose(2, 0, 1))).float() / 255
 
 
 def resize(planes: Any, size_hw: tuple[int, int], mode: str = "bicubic") -> Any:
     """Resize a (H, W) or (C, H, W) tensor without antialiasing; borders lie on borders."""
-    from torch.nn.functional import interpolate
-
+    functional = require("torch.nn.functional", "an expert for depth")
     batch = planes[None, None] if planes.ndim == 2 else planes[None]
-    out = interpolate(batch, size=size_hw, mode=mode, align_corners=False)[0]
+    out = functional.interpolate(batch, size=size_hw, mode=mode, align_corners=False)[0]
     return out[0] if planes.ndim == 2 else out
 
 

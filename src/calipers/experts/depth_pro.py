@@ -40,8 +40,7 @@ class DepthPro(HubExpert):
             DataError: a camera is not known and the checkpoint estimates none, or a field of view
                 that is none (outside 0 to 180 degrees).
         """
-        import torch
-
+        torch = require("torch", "Depth Pro")
         with self._inference():
             batch = torch.stack([self._pixels(image) for image in images]).to(self.device)
             out = self.model(pixel_values=batch)
@@ -61,8 +60,7 @@ class DepthPro(HubExpert):
 
     def _pixels(self, image: Image) -> Any:
         """Normalise, then stretch to the network's size, as the model's processor does."""
-        import torch
-
+        torch = require("torch", "Depth Pro")
         mean, std, size = (self.processor[name] for name in ("image_mean", "image_std", "size"))
         pixels = to_tensor(image) - torch.tensor(mean)[:, None, None]
         pixels /= torch.tensor(std)[:, None, None]

@@ -19,7 +19,7 @@ import numpy as np
 from calipers.errors import MissingWeightsError, UsageError
 from calipers.experts.base import DepthMap, Gravity, Image
 from calipers.experts.depth_pictures import to_tensor
-from calipers.experts.torch_runtime import choose_device, commit_of, hub_file
+from calipers.experts.torch_runtime import choose_device, commit_of, hub_file, require
 from calipers.types import Camera
 
 _RELEASED = ("pinhole", "distorted")
@@ -79,8 +79,7 @@ class GeoCalib:
         return [self._one(image, camera) for image, camera in zip(images, cameras)]
 
     def _one(self, image: Image, camera: Camera | None) -> Gravity | None:
-        import torch
-
+        torch = require("torch", "GeoCalib")
         priors = {} if camera is None else {"focal": torch.tensor(camera.fy, device=self._device)}
         found = self.model.calibrate(to_tensor(image).to(self._device), priors=priors)
         up = found["gravity"].vec3d[0].double().cpu().numpy()

@@ -74,8 +74,7 @@ class MoGe:
         )
 
     def _infer(self, images: list[Image], cameras: list[Camera | None]) -> list[DepthMap]:
-        import torch
-
+        torch = require("torch", "MoGe")
         known = [camera for camera in cameras if camera is not None]
         out = self.model.infer(
             torch.stack([to_tensor(image) for image in images]),
@@ -84,13 +83,22 @@ class MoGe:
             resolution_level=self._level,
         )
         return [
-            DepthMap(
-                metres(out["depth"][i]),
+            _depth_map(
+                out["depth"][i],
+                out["normal"][i] if "normal" in out else None,
                 None if known else _camera(out["intrinsics"][i], image.shape),
-                _normals(out["normal"][i]) if "normal" in out else None,
             )
             for i, image in enumerate(images)
         ]
+
+
+def _depth_map(depth: Any, normals: Any, camera: Camera | None) -> DepthMap:
+    depth_m = metres(depth)
+    if normals is None:
+        return DepthMap(depth_m, camera)
+    found: Floats = np.array(normals.float().cpu().numpy(), dtype=np.float32)
+    found[np.isnan(depth_m)] = np.nan
+    return DepthMap(depth_m, camera, found)
 
 
 def _fov_x(camera: Camera) -> float:
@@ -101,9 +109,3 @@ def _camera(intrinsics: Any, shape: tuple[int, ...]) -> Camera:
     height, width = shape[:2]
     k = (intrinsics.double().cpu().numpy() * [[width], [height], [1]]).tolist()
     return Camera(k[0][0], k[1][1], k[0][2] - 0.5, k[1][2] - 0.5, width, height)
-
-
-def _normals(normals: Any) -> Floats:
-    found: Floats = np.array(normals.float().cpu().numpy(), dtype=np.float32)
-    found[~(np.abs(found).sum(-1) > 0)] = np.nan
-    return found

@@ -17,8 +17,7 @@ class TransformersDepth(HubExpert):
 
     def estimate(self, images: Sequence[Image], cameras: Sequence[Camera | None]) -> list[DepthMap]:
         """Estimate depth; the cameras are not used."""
-        import torch
-
+        torch = require("torch", type(self).__name__)
         pixels = [self._inputs(images=[image])["pixel_values"][0] for image in images]
 
         def run(index: list[int]) -> list[Any]:
