@@ -23,9 +23,9 @@ from benchmarks import one_thread
 from benchmarks.lift import frames_of_eight, spoiled
 from calipers.geometry.frames import level_from_camera
 from calipers.io.questions import questions_table, write_questions
-from calipers.pipeline import Clock, frame_to_scene
 from calipers.questions.columns import Asked, ask_columns
 from calipers.types import Camera, Scene, SceneObject
+from calipers.work import Clock, frame_to_scene
 
 CAMERA = Camera(fx=570.0, fy=570.0, cx=319.5, cy=239.5, width=640, height=480)
 POINTS = 512

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from benchmarks.lift import OBJECTS, frames_of_eight, spoiled
 from calipers.io.scenes import scenes_table, write_scenes
-from calipers.pipeline import Clock, frame_to_scene
 from calipers.types import Scene
+from calipers.work import Clock, frame_to_scene
 
 
 def file_bytes(scenes: Sequence[Scene]) -> int:
