@@ -18,6 +18,7 @@ import pytest
 from calipers.chat import (
     ChatClient,
     ChatError,
+    EndpointError,
     Reply,
     ToolCall,
     UnusableError,
@@ -26,7 +27,7 @@ from calipers.chat import (
     in_parallel,
     user,
 )
-from calipers.errors import UsageError
+from calipers.errors import RunError, UsageError
 from chat_server import Act, Server, failed, said, serving
 
 HELLO = [user("hello")]
@@ -120,7 +121,7 @@ def test_gives_up_after_the_attempts_that_were_given() -> None:
     with serving([failed(503, "loading\n the  model")] * 3) as server:
         error = error_of(server)
     assert str(error) == f"{server.url}/chat/completions: status 503: loading the model (3 tries)"
-    assert (error.status, error.hopeless, len(server.asked)) == (503, False, 3)
+    assert (error.status, type(error), len(server.asked)) == (503, ChatError, 3)
 
 
 def test_waits_as_long_as_the_server_asks() -> None:
@@ -149,23 +150,30 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "hopeless"),
-    [(400, False), (401, True), (403, True), (404, True), (413, False), (422, False)],
+    ("status", "kind"),
+    [
+        (400, ChatError),
+        (401, EndpointError),
+        (403, EndpointError),
+        (404, EndpointError),
+        (413, ChatError),
+        (422, ChatError),
+    ],
 )
 def test_a_lasting_failure_is_one_line_without_the_key(
-    status: int, hopeless: bool, monkeypatch: pytest.MonkeyPatch
+    status: int, kind: type[ChatError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTHER_KEY", KEY)
     with serving([failed(status, f"bad {KEY}")]) as server:
         error = error_of(server, api_key_env="OTHER_KEY")
     assert str(error) == f"{server.url}/chat/completions: status {status}: bad ***"
-    assert (error.status, error.hopeless, len(server.asked)) == (status, hopeless, 1)
+    assert (error.status, type(error), len(server.asked)) == (status, kind, 1)
 
 
 def test_a_redirect_is_not_followed() -> None:
     with serving([failed(307, "moved", location="http://127.0.0.1:9/v1")]) as server:
         error = error_of(server)
-    assert (error.status, error.hopeless) == (307, True)
+    assert (error.status, type(error)) == (307, EndpointError)
 
 
 def test_a_late_answer_is_asked_for_again() -> None:
@@ -213,7 +221,7 @@ def test_a_web_page_is_an_error_at_once() -> None:
     with serving([page]) as server:
         error = error_of(server)
     assert str(error).endswith("answered text/html, wanted JSON: is base_url right?")
-    assert error.hopeless
+    assert type(error) is EndpointError
 
 
 def test_json_of_a_wrong_content_type_is_taken() -> None:
@@ -261,15 +269,14 @@ def test_a_reset_connection_is_tried_again() -> None:
     assert chat.usage.retries == 1
 
 
-def test_no_server_is_hopeless() -> None:
+def test_no_server_is_an_error_of_the_endpoint() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     chat = ChatClient(
         model="m", base_url=f"http://127.0.0.1:{port}/v1", attempts=2, first_wait_s=0.01
     )
-    with pytest.raises(ChatError, match=r"refused \(2 tries\)$") as caught:
+    with pytest.raises(EndpointError, match=r"refused \(2 tries\)$"):
         chat.complete(HELLO)
-    assert caught.value.hopeless
 
 
 @pytest.mark.parametrize("threads", [1, 3, 8])
@@ -303,9 +310,9 @@ def test_an_error_lets_the_others_finish() -> None:
     assert sorted(done) == [0, 2, 4, 5]
 
 
-def test_a_hopeless_error_ends_all() -> None:
+def test_an_error_of_the_endpoint_ends_all() -> None:
     refusing = serving(lambda _: failed(401, "who are you"))
-    wanted = pytest.raises(ChatError, match="status 401: who are you")
+    wanted = pytest.raises(EndpointError, match="status 401: who are you")
     with refusing as server, client(server) as chat, wanted:
         in_parallel(lambda _: chat.complete(HELLO), range(500), 2)
     assert len(server.asked) < 100
@@ -390,10 +397,16 @@ def test_a_key_that_no_header_may_hold_is_not_shown(monkeypatch: pytest.MonkeyPa
     assert "secret" not in str(caught.value)
 
 
-def test_errors_travel_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(UnusableError("no", 401, True)))
-    assert isinstance(error, UnusableError)
-    assert (str(error), error.status, error.hopeless) == ("no", 401, True)
+@pytest.mark.parametrize("kind", [ChatError, EndpointError, UnusableError])
+def test_errors_travel_between_processes(kind: type[ChatError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("no", 401)))
+    assert (type(error), str(error), error.status) == (kind, "no", 401)
+
+
+def test_only_an_error_of_the_endpoint_ends_a_run() -> None:
+    assert issubclass(EndpointError, RunError)
+    assert not issubclass(UnusableError, RunError)
+    assert not issubclass(ChatError, RunError)
 
 
 def test_said_is_what_the_protocol_says() -> None:

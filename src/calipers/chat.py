@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import tenacity
 
-from calipers.errors import RunError, UsageError
+from calipers.errors import CalipersError, RunError, UsageError
 
 Message = Mapping[str, Any]
 """One message as the protocol writes it: ``role``, ``content``, perhaps ``tool_calls``."""
@@ -39,21 +39,23 @@ _LONGEST_WAIT_S = 120.0
 _LARGEST_ANSWER = 8_000_000
 
 
-class ChatError(RunError):
-    """An endpoint gave no answer that can be used.
+class ChatError(CalipersError):
+    """One request got no answer that can be used.
 
     Attributes:
         status: the HTTP status; None when it was not what failed.
-        hopeless: the next request would fail as well (no server, wrong key, address or model).
     """
 
-    def __init__(self, text: str, status: int | None = None, hopeless: bool = False) -> None:
+    def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
         self.status = status
-        self.hopeless = hopeless
 
-    def __reduce__(self) -> tuple[type[ChatError], tuple[str, int | None, bool]]:
-        return type(self), (str(self), self.status, self.hopeless)
+    def __reduce__(self) -> tuple[type[ChatError], tuple[str, int | None]]:
+        return type(self), (str(self), self.status)
+
+
+class EndpointError(ChatError, RunError):
+    """The next request would fail as well: no server there, wrong key, address or model."""
 
 
 class UnusableError(ChatError):
@@ -61,19 +63,23 @@ class UnusableError(ChatError):
 
 
 class _PassingError(Exception):
-    """A failure that may be gone at the next try."""
+    """A failure that may be gone at the next try.
+
+    Attributes:
+        lasting: what it is when it is not gone after the last try.
+    """
 
     def __init__(
         self,
         text: str,
         status: int | None = None,
         wait_s: float | None = None,
-        hopeless: bool = False,
+        lasting: type[ChatError] = ChatError,
     ) -> None:
         super().__init__(text)
         self.status = status
         self.wait_s = wait_s
-        self.hopeless = hopeless
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +167,13 @@ def in_parallel(
 ) -> list[Result]:
     """Apply `function` to every item, `threads` at a time; results in order.
 
-    When one raises, the others are still finished and the first error is raised; after a hopeless
-    `ChatError` nothing more is begun.
+    When one raises, the others are still finished and the first error is raised; after an
+    `EndpointError` nothing more is begun.
     """
     with ThreadPoolExecutor(max_workers=threads) as pool:
         futures = [pool.submit(function, item) for item in items]
         for done in as_completed(futures):
-            error = None if done.cancelled() else done.exception()
-            if isinstance(error, ChatError) and error.hopeless:
+            if not done.cancelled() and isinstance(done.exception(), EndpointError):
                 for future in futures:
                     future.cancel()
     return [future.result() for future in sorted(futures, key=Future.cancelled)]
@@ -251,6 +256,7 @@ class ChatClient:
 
         Raises:
             ChatError: no answer, or none that follows the protocol.
+            EndpointError: and the next request would fail as well.
         """
         body = self._body(messages, tools)
         retrying = tenacity.Retrying(
@@ -265,7 +271,7 @@ class ChatClient:
         except _PassingError as error:
             tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
             text = self._without_key(f"{self._url}: {error} ({tries})")
-            raise ChatError(text, error.status, error.hopeless) from error.__cause__
+            raise error.lasting(text, error.status) from error.__cause__
         return reply
 
     def ask(self, messages: Sequence[Message], check: Callable[[Reply], Result]) -> Result:
@@ -346,15 +352,15 @@ class ChatClient:
         except httpx2.TimeoutException as error:
             raise _PassingError(f"no answer in {self.timeout_s:g} s") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            lost = isinstance(error, httpx2.ConnectError)
-            raise _PassingError(str(error) or type(error).__name__, hopeless=lost) from error
+            lasting = EndpointError if isinstance(error, httpx2.ConnectError) else ChatError
+            raise _PassingError(str(error) or type(error).__name__, lasting=lasting) from error
 
     def _failure(self, status: int, headers: httpx2.Headers, content: bytes) -> Exception:
         said = self._without_key(_said(content))
         text = f"status {status}" + (f": {said}" if said else "")
         if status not in PASSING:
-            hopeless = status in _EVERY_REQUEST or 300 <= status < 400
-            return ChatError(f"{self._url}: {text}", status, hopeless=hopeless)
+            every = status in _EVERY_REQUEST or 300 <= status < 400
+            return (EndpointError if every else ChatError)(f"{self._url}: {text}", status)
         wait_s = _retry_after_s(headers.get("retry-after"))
         if wait_s is not None and wait_s > _LONGEST_WAIT_S:
             return ChatError(f"{self._url}: {text} (asks to wait {wait_s:.0f} s)", status)
@@ -440,9 +446,8 @@ def _parse(content: bytes, media: str, url: str) -> Reply:
         body = json.loads(content)
     except ValueError as error:
         if media and "json" not in media:
-            raise ChatError(
-                f"{url}: answered {media.split(';')[0]}, wanted JSON: is base_url right?",
-                hopeless=True,
+            raise EndpointError(
+                f"{url}: answered {media.split(';')[0]}, wanted JSON: is base_url right?"
             ) from error
         raise _PassingError("the answer is broken JSON", 200) from error
     try:

@@ -151,7 +151,8 @@ class EndpointCaptioner(_Endpoint):
 
         Raises:
             UnusableError: two answers for a box were no phrase of so many words.
-            ChatError: the endpoint failed; `hopeless` when it would fail for every picture.
+            ChatError: the endpoint failed for one of them.
+            EndpointError: it would fail for every picture.
         """
         if len(self._known) > 10_000:
             self._known.clear()
@@ -188,7 +189,8 @@ class EndpointTagger(_Endpoint):
 
         Raises:
             UnusableError: two answers for a picture named nothing.
-            ChatError: the endpoint failed; `hopeless` when it would fail for every picture.
+            ChatError: the endpoint failed for one of them.
+            EndpointError: it would fail for every picture.
         """
         return in_parallel(self._tag, images, self._concurrency)
 
