@@ -4,7 +4,7 @@
 
     base: permissive              # a preset that fills the other roles; without it they stay empty
     depth: depth-pro              # an entry of `calipers experts list`
-    captions: {entry: endpoint, options: {url: "http://localhost:8000/v1", model: my-vlm}}
+    captions: {entry: endpoint, id: my-vlm, options: {base_url: "http://localhost:8000/v1"}}
     masks: {class: "my_package.masks:MyMasks", id: /models/mine, options: {threshold: 0.4}}
     gravity: [geocalib, normals]  # several are asked and compared
     filter: null                  # no expert for this role
