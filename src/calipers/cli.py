@@ -37,7 +37,7 @@ class RunOptions:
     limit: int | None = None
     "Take only the first records."
     workers: int | None = None
-    "Processes (default: one for each core, at most 16); any number gives the same rows."
+    "Processes (default: one a core, at most 16; one if experts run); the rows are the same."
     strict: Flag = None
     "Exit with 1 when any record was skipped."
     overwrite: Flag = None
@@ -59,15 +59,33 @@ class AskOptions:
     "Share of qualitative questions (default 0.5), or weights: distance=3,left_choice=1."
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExpertOptions:
+    """Options of the commands in which experts may fill frames in; None means "not given"."""
+
+    experts: str | None = None
+    "permissive, fast, best, paper or a YAML file (default: permissive, as far as it is here)."
+    vocabulary: Path | None = None
+    "A file of phrases to look for, one a line (default: what the tagger names)."
+    cache: str | None = None
+    "Folder of the experts' results, or none (default: $CALIPERS_CACHE or ~/.cache/calipers)."
+    device: str | None = None
+    "Where the experts run: cuda, mps, cpu (default: the first that is there)."
+
+
+_NO_EXPERT_OPTIONS = ExpertOptions()
 _NO_RUN_OPTIONS = RunOptions()
 _NO_ASK_OPTIONS = AskOptions()
 
 
-def _given(*options: RunOptions | AskOptions) -> dict[str, Any]:
+def _given(*options: RunOptions | AskOptions | ExpertOptions) -> dict[str, Any]:
     """The options that were given, as the library takes them."""
     found = {k: v for group in options for k, v in asdict(group).items() if v is not None}
     found.pop("quiet", None)
-    found.setdefault("workers", min(os.cpu_count() or 1, 16))
+    found.setdefault("workers", None)
+    if "vocabulary" in found:
+        found["vocabulary"] = str(found["vocabulary"])
     if "types" in found:
         found["types"] = [name.strip() for name in found["types"].split(",") if name.strip()]
     if "mix" in found:
@@ -118,6 +136,9 @@ class _Lines:
 
 def _summary(record: dict[str, Any], out: Path) -> None:
     counts = record["counts"]
+    for role, experts in record["experts"].items():
+        for name, done in experts.items():
+            print(f"experts   {role}: {_did(name, done)}")
     for stage, reasons in record["skipped"].items():
         for reason, number in reasons.items():
             print(f"skipped   {_count(number, 'record')} ({stage}: {reason})")
@@ -129,6 +150,14 @@ def _summary(record: dict[str, Any], out: Path) -> None:
     print(f"report    {out / 'report.html'}")
 
 
+def _did(name: str, done: dict[str, Any]) -> str:
+    if name == "lacking":
+        return f"none for {_count(done['pictures'], 'picture')} ({done['why']})"
+    ran = f"{name} on {_count(done.get('pictures', 0), 'picture')}"
+    more = (f"{done[key]} {key}" for key in ("cached", "failed") if done.get(key))
+    return ", ".join((ran, *more))
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
@@ -136,6 +165,11 @@ def _count(number: int, what: str) -> str:
 def _run(
     verb: Callable[..., dict[str, Any]], source: Path, out: Path, quiet: bool, given: dict[str, Any]
 ) -> None:
+    if given.get("experts") and not quiet:
+        from calipers.experts.choice import choose
+
+        for line in choose(given["experts"]).notices():
+            print("calipers:", line, file=sys.stderr)
     with _progress(quiet) as progress:
         record = verb(source, out, progress=progress, **given)
     if not quiet:
@@ -150,10 +184,12 @@ def build(
     out: Path,
     run: RunOptions = _NO_RUN_OPTIONS,
     asking: AskOptions = _NO_ASK_OPTIONS,
+    filling: ExpertOptions = _NO_EXPERT_OPTIONS,
 ) -> None:
     """Frames → scenes → questions, into a run folder.
 
-    A run that was killed goes on where it stopped when the same command is given again.
+    What a frame lacks is filled in by expert models. A run that was killed goes on where it stopped
+    when the same command is given again.
 
     Example: calipers build frames/ --out run/ --questions-per-scene 50
 
@@ -163,11 +199,18 @@ def build(
     """
     from calipers import verbs
 
-    _run(verbs.build, frames, out, bool(run.quiet), _given(run, asking))
+    _run(verbs.build, frames, out, bool(run.quiet), _given(run, asking, filling))
 
 
 @app.command
-def scenes(frames: Path, /, *, out: Path, run: RunOptions = _NO_RUN_OPTIONS) -> None:
+def scenes(
+    frames: Path,
+    /,
+    *,
+    out: Path,
+    run: RunOptions = _NO_RUN_OPTIONS,
+    filling: ExpertOptions = _NO_EXPERT_OPTIONS,
+) -> None:
     """Frames → scenes only.
 
     Example: calipers scenes frames/ --out run/
@@ -178,7 +221,7 @@ def scenes(frames: Path, /, *, out: Path, run: RunOptions = _NO_RUN_OPTIONS) -> 
     """
     from calipers import verbs
 
-    _run(verbs.scenes, frames, out, bool(run.quiet), _given(run))
+    _run(verbs.scenes, frames, out, bool(run.quiet), _given(run, filling))
 
 
 @app.command
@@ -263,6 +306,89 @@ def view(out: Path, /, *, host: str = "127.0.0.1", port: int = 0) -> None:
 
     with suppress(KeyboardInterrupt):
         serve(out, host, port, announce=partial(print, flush=True))
+
+
+experts_app = App(
+    name="experts",
+    help="Expert models: which there are, whether they are here and work, and how to get them.",
+    help_format="plaintext",
+)
+app.command(experts_app)
+
+
+@experts_app.command(name="list")
+def list_experts(role: str | None = None, /, *, markdown: bool = False) -> None:
+    """List the experts with licence, size, and whether package and weights are here.
+
+    Example: calipers experts list depth
+
+    Args:
+        role: Only of this role (filter, tagger, objects, masks, captions, depth, gravity, …).
+        markdown: As the table of docs/experts.md, which says nothing of this machine.
+    """
+    from calipers.experts.shelf import HEADER, markdown_table, rows
+    from calipers.experts.table import ENTRIES, ROLES
+
+    if role is not None and role not in ROLES:
+        raise UsageError(f"experts list: wanted one of {', '.join(ROLES)}, got {role!r}")
+    entries = [entry for entry in ENTRIES if role in (None, entry.role)]
+    if markdown:
+        print(markdown_table(entries))
+        return
+    lines = [HEADER, *rows(entries)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+@experts_app.command
+def check(
+    name: str, /, *, source: str | None = None, device: str | None = None, image: Path | None = None
+) -> None:
+    """Load one expert, ask it about a sample picture, and print what came out.
+
+    Example: calipers experts check moge2
+
+    Args:
+        name: A name of `calipers experts list`.
+        source: A local folder (or hub id) in place of its own id.
+        device: cuda, mps or cpu.
+        image: Another picture than the drawn room.
+    """
+    from calipers.experts.shelf import try_out
+
+    done = try_out(name, source, device, None if image is None else _picture(image))
+    print(f"answer    {done.answer}")
+    print(f"revision  {done.revision or 'not told'}")
+    print(f"seconds   {done.load_s:.2f} to load, {done.run_s:.2f} to run")
+
+
+def _picture(path: Path) -> Any:
+    from calipers.errors import Skip
+    from calipers.io.images import read_picture
+
+    try:
+        return read_picture(path, path.name, pixels=True).rgb
+    except Skip as skip:
+        raise UsageError(f"--image: {skip.detail}") from skip
+
+
+@experts_app.command
+def pull(*names: str) -> None:
+    """Fetch weights from the model hub ahead of a run; runs themselves never ask the network.
+
+    Example: calipers experts pull permissive
+
+    Args:
+        names: Presets, names of `calipers experts list`, YAML files or hub ids.
+    """
+    from calipers.experts import shelf
+
+    if not names:
+        raise UsageError("experts pull: wanted a preset, a name or a hub id")
+    for name in names:
+        for line in shelf.pull(name):
+            print(line, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
