@@ -192,7 +192,8 @@ class ChatClient:
         first_wait_s: the longest wait before the second try; doubles from try to try.
         price_in, price_out: per million tokens; the cost is counted when either is given.
         max_tokens, seed: of one answer. The temperature is 0.
-        extra: more fields of the request; None takes a field out (``{"seed": None}``).
+        extra: more fields of the request; None takes a field out, as some hosted models want it
+            (``{"max_tokens": None, "max_completion_tokens": 500, "temperature": None}``).
 
     Raises:
         UsageError: an option that cannot be meant, or no address.

@@ -238,7 +238,7 @@ def test_a_phrase_is_taken_from_what_models_say(text: str, caption: str) -> None
         ('{"caption": "mug"}', "it is not a plain phrase; write words only"),
         ("<box>mug</box>", "it is not a plain phrase; write words only"),
         ("object in bounding box", "it is not a plain phrase; write words only"),
-        ("<think>Is it a mug or", "it was cut off; be brief"),
+        ("<think>Is it a mug or", "it was cut off at the limit of tokens; be brief"),
     ],
 )
 def test_what_is_no_phrase_is_told_why(text: str, reason: str) -> None:

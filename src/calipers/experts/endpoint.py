@@ -243,7 +243,7 @@ def _lines(reply: Reply, cut_off: bool = False) -> list[str]:
         raise UnusableError("it is a refusal; name what is seen")
     text = _THOUGHT.sub("", reply.text).replace("’", "'")
     if (reply.finish_reason == "length" and not cut_off) or "<think" in text.lower():
-        raise UnusableError("it was cut off; be brief")
+        raise UnusableError("it was cut off at the limit of tokens; be brief")
     lines = [line.strip() for line in text.splitlines() if line.strip(" \t`")]
     if not lines:
         raise UnusableError("it is empty; write the phrase")
