@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from transformers import AutoProcessor  # noqa: E402
+
 import tiny_models  # noqa: E402
 from calipers.experts.owlv2 import Owlv2  # noqa: E402
 
@@ -54,6 +56,29 @@ def test_boxes_are_fractions_of_the_longer_side(expert, monkeypatch):
     assert tall[0].bbox_xyxy == pytest.approx((22.5, 11.25, 30, 33.75))  # of 90, cut at 30
 
 
+def test_a_picture_keeps_its_shape_on_grey(expert):
+    """OpenAI CLIP's mean and deviation; a picture of 200 x 100 fills 64 x 32 of the square."""
+    square = expert.processor[0]
+    assert square.side == 64
+    white = np.full((100, 200, 3), 255, np.uint8)
+    pixels = square.pixels([white, white.transpose(1, 0, 2)], 0.5)
+    bright, grey = (1 - 0.48145466) / 0.26862954, (0.5 - 0.48145466) / 0.26862954
+    np.testing.assert_allclose(pixels[0, 0, :32], bright, atol=1e-5)
+    np.testing.assert_allclose(pixels[0, 0, 32:], grey, atol=1e-5)
+    np.testing.assert_allclose(pixels[1, 0, :, :32], bright, atol=1e-5)
+    np.testing.assert_allclose(pixels[1, 0, :, 32:], grey, atol=1e-5)
+
+
+def test_pixels_are_close_to_transformers_own(expert, folder):
+    """Its antialiasing is another one (Gaussian); a smooth picture shows little of that."""
+    x, y = np.meshgrid(np.linspace(0, 255, 200), np.linspace(0, 255, 100))
+    picture = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
+    processor = AutoProcessor.from_pretrained(folder).image_processor
+    wanted = processor(images=[picture], return_tensors="np")["pixel_values"][0]
+    mine = expert.processor[0].pixels([picture], 0.5)[0]
+    assert np.abs(mine - wanted)[:, 1:30, 1:63].max() < 0.03
+
+
 def test_boxes_in_the_padding_are_dropped(expert, monkeypatch):
     answer(expert, monkeypatch, [[0.5, 0.8, 0.5, 0.5], [0.5, 0.5, 0.2, 0.2]], fit=[[0.9], [0.8]])
     (found,) = expert.propose([WIDE], [["chair"]])
@@ -80,14 +105,16 @@ def test_without_phrases_the_likeliest_objects(expert, monkeypatch):
     assert found[0].bbox_xyxy == pytest.approx((90, 30, 110, 50))
 
 
-def test_the_network_in_parts_answers_as_in_one(expert, monkeypatch):
+def test_the_network_in_parts_answers_as_in_one(expert, folder, monkeypatch):
     """Picture and phrases are embedded apart; transformers embeds them in one pass."""
     monkeypatch.setattr(expert, "threshold", 0.0)
     phrases = ["red cup", "a chair"]
-    inputs = expert.processor(text=[phrases], images=[WIDE], return_tensors="pt")
+    square, tokenizer = expert.processor
+    tokens = tokenizer(phrases, padding="max_length", max_length=16, return_tensors="pt")
+    pixels = torch.from_numpy(square.pixels([WIDE], 0.5))
     with torch.inference_mode():
-        output = expert.model(**inputs)
-    reading = expert.processor.post_process_grounded_object_detection(
+        output = expert.model(pixel_values=pixels, **tokens)
+    reading = AutoProcessor.from_pretrained(folder).post_process_grounded_object_detection(
         output, threshold=0.0, target_sizes=[(100, 200)], text_labels=[phrases]
     )[0]
     boxes = np.clip(reading["boxes"].numpy(), 0, [200, 100, 200, 100])
@@ -115,7 +142,7 @@ def test_a_phrase_is_put_into_a_caption_in_lower_case(folder, monkeypatch):
         expert.model.owlv2, "get_text_features", lambda **what: seen.append(what) or real(**what)
     )
     expert.propose([WIDE], [["Cup"]])
-    said = expert.processor.tokenizer.decode(seen[0]["input_ids"][0], skip_special_tokens=True)
+    said = expert.processor[1].decode(seen[0]["input_ids"][0], skip_special_tokens=True)
     assert "".join(said.split()).startswith("aphotoofacup")
 
 

@@ -1,7 +1,8 @@
 """OWLv2: boxes for phrases, or boxes of whatever looks like an object.
 
-The network squeezes a picture, padded to a square at the right and bottom, into a grid, and makes
-one box a cell. Boxes are fractions of the longer side and may reach into the padding.
+The network sees a square, filled with grey at the right or bottom of the picture, and makes one
+box a cell of a grid. Boxes are fractions of the longer side and may reach into the grey. (Newer
+transformers fill with black; grey is what its authors and older releases of it do.)
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import numpy as np
 
 from calipers.experts.base import Image, Proposal
 from calipers.experts.hub_expert import HubExpert, size_wh
-from calipers.experts.squares import corners, proposals
+from calipers.experts.squares import Square, corners, proposals
+from calipers.experts.torch_runtime import load_pretrained, require
 from calipers.types import Floats
+
+_GREY = 0.5
 
 
 class Owlv2(HubExpert):
@@ -28,11 +32,12 @@ class Owlv2(HubExpert):
     """
 
     model_class = "Owlv2ForObjectDetection"
+    processor: tuple[Square, Any]
 
     def __init__(
         self,
         model: Any,
-        processor: Any,
+        processor: tuple[Square, Any],
         *,
         threshold: float = 0.1,
         objects: int = 40,
@@ -42,6 +47,12 @@ class Owlv2(HubExpert):
         super().__init__(model, processor, **rest)
         self.threshold, self.objects, self.template = threshold, objects, template
 
+    @classmethod
+    def _processor(cls, source: str, revision: str | None) -> tuple[Square, Any]:
+        hub = require("transformers", "OWLv2, an expert model,")
+        tokenizer = load_pretrained(hub.AutoTokenizer.from_pretrained, source, revision)
+        return Square.load(source, revision), tokenizer
+
     def propose(
         self, images: Sequence[Image], phrases: Sequence[Sequence[str]]
     ) -> list[list[Proposal]]:
@@ -49,7 +60,8 @@ class Owlv2(HubExpert):
         if not images:
             return []
         with self._inference():
-            grids = self.model.image_embedder(self._inputs(images=images)["pixel_values"])[0]
+            pixels = require("torch", "OWLv2").from_numpy(self.processor[0].pixels(images, _GREY))
+            grids = self.model.image_embedder(pixels.to(self.device))[0]
             cells = grids.flatten(1, 2)
             boxes = self.model.box_predictor(cells, grids).float().cpu().numpy()
             found = []
@@ -80,7 +92,7 @@ class Owlv2(HubExpert):
         """One vector a phrase; a phrase is cut after 16 tokens."""
         text = [self.template.format(phrase.lower()) for phrase in phrases]
         length = self.model.config.text_config.max_position_embeddings
-        tokens = self.processor.tokenizer(
+        tokens = self.processor[1](
             text, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         )
         return self.model.owlv2.get_text_features(**tokens.to(self.device)).pooler_output

@@ -17,9 +17,10 @@ from calipers.types import Bools, Floats
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """How a picture is squeezed into a square, as ``preprocessor_config.json`` says.
+    """How a picture becomes a square of pixels, as ``preprocessor_config.json`` says.
 
-    transformers' own processors of SAM 2 and SAM 3 need torchvision; this does not.
+    transformers' own processors of SAM 2 and SAM 3 need torchvision, and that of OWLv2 takes
+    seconds for a large photo; this does neither.
 
     Attributes:
         side: of the square, pixels.
@@ -44,17 +45,27 @@ class Square:
             int(wanted["size"]["height"]), tuple(wanted["image_mean"]), tuple(wanted["image_std"])
         )
 
-    def pixels(self, images: Sequence[Image]) -> Floats:
-        """Resize (bilinear, with antialiasing) and normalise: (B, 3, side, side) float32."""
-        out = np.empty((len(images), 3, self.side, self.side), np.float32)
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+    def pixels(self, images: Sequence[Image], grey: float | None = None) -> Floats:
+        """Resize (bilinear, with antialiasing) and normalise: (B, 3, side, side) float32.
+
+        Args:
+            images: of any sizes.
+            grey: None squeezes a picture into the square; a number in [0, 1] keeps its shape, at
+                the top left of a square that is filled with so bright a grey.
+        """
+        out = np.empty((len(images), self.side, self.side, 3), np.float32)
+        out[:] = 0.0 if grey is None else grey
         for place, image in zip(out, images, strict=True):
-            resized = PIL.Image.fromarray(image).resize(
-                (self.side,) * 2, PIL.Image.Resampling.BILINEAR
-            )
-            scaled = np.asarray(resized, np.float32) / np.float32(255)
-            place[:] = ((scaled - mean) / std).transpose(2, 0, 1)
-        return out
+            height, width = image.shape[:2]
+            size = (self.side, self.side)
+            if grey is not None:
+                scale = self.side / max(width, height)
+                size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            small = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BILINEAR)
+            place[: size[1], : size[0]] = np.asarray(small, np.float32) / np.float32(255)
+        out -= np.asarray(self.mean, np.float32)
+        out /= np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
 
 
 def corners(cxcywh: NDArray[Any]) -> Floats:
