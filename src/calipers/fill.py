@@ -63,7 +63,7 @@ def _filter(frames: Sequence[Frame], crew: Crew) -> list[Outcome]:
     expert = crew.first("filter")
     if expert is None:
         return crew.without("filter", frames)
-    return keep_scenes(frames, expert, SCENES)
+    return keep_scenes(frames, expert, SCENES, crew.hiring.choice.scene_share)
 
 
 def _lacks_camera_before_depth(frame: Frame, crew: Crew) -> bool:

@@ -9,6 +9,7 @@
     gravity: [geocalib, normals]  # several are asked and compared
     filter: null                  # no expert for this role
     assume_fov_deg: 60            # where nothing tells the field of view
+    scene_share: 0.5              # what the filter asks of a picture, 0 to keep all
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from typing import Any
 from calipers.errors import UsageError
 from calipers.experts.table import BY_NAME, DEFAULT, ENTRIES, PRESETS, ROLES, Entry
 
+SCENE_SHARE = 0.5
 _CORE = {"models": ("torch", "transformers")}
-_CORE["models-full"] = _CORE["models"]
 _KEYS = {"entry", "class", "id", "options", "revision", "name", "phrases", "camera", "depth"}
 
 
@@ -40,12 +41,14 @@ class Choice:
         missing: role → why its expert is not there; only for the preset that nobody named.
         named: whether somebody asked for these experts.
         assume_fov_deg: horizontal field of view where nothing tells it; None to skip the picture.
+        scene_share: see `calipers.stages.filter`.
     """
 
     experts: Mapping[str, tuple[Entry, ...]]
     missing: Mapping[str, str] = field(default_factory=dict)
     named: bool = True
     assume_fov_deg: float | None = None
+    scene_share: float = SCENE_SHARE
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -54,7 +57,8 @@ class Choice:
             role: {entry.name: entry.facts() for entry in entries}
             for role, entries in self.experts.items()
         }
-        return found | {"assume_fov_deg": self.assume_fov_deg}
+        rules = {"assume_fov_deg": self.assume_fov_deg, "scene_share": self.scene_share}
+        return found | rules
 
     def described(self) -> dict[str, dict[str, Any]]:
         """Role → name → what the expert is, for the record."""
@@ -145,9 +149,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _from_mapping(rows: dict[str, Any], where: str) -> Choice:
-    unknown = set(rows) - {*ROLES, "base", "assume_fov_deg"}
+    known = ("base", *ROLES, "assume_fov_deg", "scene_share")
+    unknown = set(rows) - set(known)
     if unknown:
-        wanted = ", ".join(("base", *ROLES, "assume_fov_deg"))
+        wanted = ", ".join(known)
         raise UsageError(f"{where}: wanted {wanted}, got {', '.join(map(str, unknown))}")
     base = rows.get("base")
     if base is not None and base not in PRESETS:
@@ -159,9 +164,18 @@ def _from_mapping(rows: dict[str, Any], where: str) -> Choice:
         experts[role] = tuple(_entry(role, row, where) for row in given if row is not None)
     experts = {role: experts[role] for role in ROLES if experts.get(role)}
     fov = rows.get("assume_fov_deg", choice.assume_fov_deg)
-    if fov is not None and not (isinstance(fov, int | float) and 1 < fov < 179):
-        raise UsageError(f"{where}: assume_fov_deg: wanted degrees in 1 to 179, got {fov!r}")
-    return Choice(experts, assume_fov_deg=fov)
+    share = rows.get("scene_share", choice.scene_share)
+    if fov is not None:
+        fov = _number("assume_fov_deg", fov, 1, 179, where)
+    return Choice(
+        experts, assume_fov_deg=fov, scene_share=_number("scene_share", share, 0, 1, where)
+    )
+
+
+def _number(name: str, value: Any, least: float, most: float, where: str) -> float:
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise UsageError(f"{where}: {name}: wanted a number in {least} to {most}, got {value!r}")
+    return float(value)
 
 
 def _entry(role: str, row: Any, where: str) -> Entry:

@@ -25,6 +25,7 @@ from calipers.types import Frame
 BATCH = 8
 """Pictures a call, until memory says less."""
 EXPERT_FAILED = "expert_failed"
+COUNTS = ("pictures", "calls", "cached", "failed")
 
 _METHODS = {
     "filter": "score",
@@ -284,9 +285,8 @@ class Crew:
         for role, experts in self.experts.items():
             for expert in experts:
                 if expert.counts:
-                    done[f"{role}/{expert.entry.name}"] = {
-                        **expert.counts, "revision": expert.revision,
-                    }  # fmt: skip
+                    counts = {name: expert.counts[name] for name in COUNTS}
+                    done[f"{role}/{expert.entry.name}"] = counts | {"revision": expert.revision}
                     expert.counts = Counter()
         return done
 
