@@ -71,11 +71,13 @@ def failed(status: int, message: str = "no", **headers: str) -> Act:
 class Server:
     """What tests see of a server that runs."""
 
-    def __init__(self, script: Sequence[Act] | Callable[[dict[str, Any]], Act]) -> None:
+    def __init__(
+        self, script: Sequence[Act] | Callable[[dict[str, Any]], Act], together: int = 1
+    ) -> None:
         self.asked: list[Asked] = []
         self.most_at_once = self._now = 0
         self.url = ""
-        self._script = script
+        self._script, self._together = script, together
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request; the application that uvicorn calls."""
@@ -83,10 +85,17 @@ class Server:
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
         try:
+            await self._others()
             await asyncio.sleep(act.delay_s)
             await _answer(act, send)
         finally:
             self._now -= 1
+
+    async def _others(self) -> None:
+        """Wait until `together` requests have been under way at once, at most 10 s."""
+        end = time.monotonic() + 10
+        while self.most_at_once < self._together and time.monotonic() < end:
+            await asyncio.sleep(0.01)
 
     def _note(self, scope: dict[str, Any], content: bytes) -> Act:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
@@ -141,9 +150,14 @@ _host = cache(_Host)
 
 
 @contextmanager
-def serving(script: Sequence[Act] | Callable[[dict[str, Any]], Act]) -> Iterator[Server]:
-    """Serve a script: answers in order, or a function from the request's body to the answer."""
-    host, server = _host(), Server(script)
+def serving(
+    script: Sequence[Act] | Callable[[dict[str, Any]], Act], together: int = 1
+) -> Iterator[Server]:
+    """Serve a script: answers in order, or a function from the request's body to the answer.
+
+    Nothing is answered until `together` requests were under way at once.
+    """
+    host, server = _host(), Server(script, together)
     name = f"server-{id(server)}"
     server.url = f"http://127.0.0.1:{host.port}/{name}/v1"
     host.servers[name] = server

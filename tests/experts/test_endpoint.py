@@ -111,7 +111,7 @@ def test_captions_come_in_the_order_of_pictures_and_boxes() -> None:
         image[row * 80 : row * 80 + 80], other[row * 80 : row * 80 + 80] = row * 10, 60 + row * 10
     boxes = np.float32([[100, row * 80 + 30, 130, row * 80 + 50] for row in range(6)])
     none = np.zeros((0, 4), np.float32)
-    with serving(slow_first) as server:
+    with serving(slow_first, together=8) as server:
         said_of = captioner(server).describe(
             [image, GREY, other], [boxes, none, boxes], [[2] * 6, [], [2] * 6]
         )
