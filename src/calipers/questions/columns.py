@@ -71,6 +71,15 @@ def ask_columns(
     return {name: column.to_pylist() for name, column in asked.columns().items()}
 
 
+class _Source(NamedTuple):
+    """What every question of a scene says of it; a whole scene would take room."""
+
+    id: str
+    image: str
+    depth_image: str | None
+    frame: str
+
+
 class _Part(NamedTuple):
     """What was picked in one scene, K questions about N objects.
 
@@ -82,7 +91,7 @@ class _Part(NamedTuple):
         uniforms: (5, K) random numbers that choose answers: length, template, three for a value.
     """
 
-    scene: Scene
+    source: _Source
     names: list[str]
     positions: list[int]
     first: Positions
@@ -126,7 +135,7 @@ class Asked:
         picks = pick(view, shares, book().counts, self.count, rng)
         value, outcome = _resolve(view, picks)
         part = _Part(
-            scene=scene,
+            source=_Source(scene.id, scene.image, scene.depth_image, scene.frame),
             names=[scene.objects[k].reference or "" for k in view.objects],
             positions=view.objects,
             first=view.first[picks.case],
@@ -168,7 +177,7 @@ class _Rows(NamedTuple):
     that `first` and `second` are rows of all objects, and `scene` and `number` (K,) say which
     scene a question belongs to and its place there."""
 
-    scenes: list[Scene]
+    sources: list[_Source]
     names: list[str]
     positions: list[int]
     scene: Positions
@@ -188,7 +197,7 @@ class _Rows(NamedTuple):
         sizes = np.cumsum([0, *(len(part.names) for part in parts)])[:-1]
         shift = np.repeat(sizes, counts)
         return cls(
-            scenes=[part.scene for part in parts],
+            sources=[part.source for part in parts],
             names=[name for part in parts for name in part.names],
             positions=[place for part in parts for place in part.positions],
             scene=np.repeat(np.arange(len(parts)), counts),
@@ -337,7 +346,7 @@ def _vocabulary() -> _Vocabulary:
 
 def _columns(rows: _Rows, seed: int, text: _Text) -> dict[str, pa.Array]:
     """All columns in the order of the contract."""
-    known, scenes, type = _vocabulary(), rows.scenes, pa.array(rows.type)
+    known, sources, type = _vocabulary(), rows.sources, pa.array(rows.type)
     measures = rows.type >= QUALITATIVE
 
     def of_scene(values: Iterable[str | None]) -> pa.Array:
@@ -345,9 +354,9 @@ def _columns(rows: _Rows, seed: int, text: _Text) -> dict[str, pa.Array]:
 
     return {
         "id": _ids(rows),
-        "scene_id": of_scene(scene.id for scene in scenes),
-        "image": of_scene(scene.image for scene in scenes),
-        "depth_image": of_scene(scene.depth_image for scene in scenes),
+        "scene_id": of_scene(source.id for source in sources),
+        "image": of_scene(source.image for source in sources),
+        "depth_image": of_scene(source.depth_image for source in sources),
         "type": known.ids.take(type),
         "kind": known.kinds.take(type),
         "question": text.question,
@@ -357,7 +366,7 @@ def _columns(rows: _Rows, seed: int, text: _Text) -> dict[str, pa.Array]:
         "value": pa.array(rows.value, pa.float64(), mask=~measures),
         "unit": pa.array([None, "m"], pa.string()).take(pa.array(measures.astype(np.intp))),
         "label": known.labels.take(pa.array(3 * rows.type + rows.outcome % 3)),
-        "frame": of_scene(scene.frame for scene in scenes),
+        "frame": of_scene(source.frame for source in sources),
         "margin": pa.array(rows.margin, pa.float64()),
         "question_template": known.question_ids.take(pa.array(text.question_at)),
         "answer_template": known.answer_ids.take(pa.array(text.answer_at)),
@@ -368,8 +377,8 @@ def _columns(rows: _Rows, seed: int, text: _Text) -> dict[str, pa.Array]:
 def _ids(rows: _Rows) -> pa.Array:
     """``<scene id>#<number>``."""
     most = int(rows.number.max(initial=-1)) + 1
-    texts = [scene.id for scene in rows.scenes] + [f"#{number}" for number in range(most)]
-    places = np.stack((rows.scene, len(rows.scenes) + rows.number), axis=1)
+    texts = [source.id for source in rows.sources] + [f"#{number}" for number in range(most)]
+    places = np.stack((rows.scene, len(rows.sources) + rows.number), axis=1)
     return _strung(pa.array(texts, pa.string()), places)
 
 
