@@ -129,7 +129,7 @@ def test_waits_as_long_as_the_server_asks() -> None:
     with serving(script) as server, client(server) as chat:
         assert chat.complete(HELLO).text == "hi"
     first, second = server.asked
-    assert 1.0 <= second.at_s - first.at_s < 2.5
+    assert 1.0 <= second.at_s - first.at_s < 5
 
 
 def test_a_wait_of_an_hour_is_an_error_at_once() -> None:
@@ -178,19 +178,19 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_a_late_answer_is_asked_for_again() -> None:
     slow = said("late")
-    slow.delay_s = 1.0
-    with serving([slow, said("hi")]) as server, client(server, timeout_s=0.3) as chat:
+    slow.delay_s = 4.0
+    with serving([slow, said("hi")]) as server, client(server, timeout_s=1.5) as chat:
         assert chat.complete(HELLO).text == "hi"
     assert chat.usage.retries == 1
 
 
 def test_a_dripping_answer_is_left() -> None:
-    drip = Act(b" " * 200, headers=JSON, drip_s=0.05)
+    drip = Act(b" " * 200, headers=JSON, drip_s=0.1)
     start = time.monotonic()
     with serving([drip, drip]) as server:
-        error = error_of(server, timeout_s=0.4, attempts=2)
-        assert time.monotonic() - start < 5  # the whole would take 20 s
-    assert str(error).endswith("no whole answer in 0.4 s (2 tries)")
+        error = error_of(server, timeout_s=1.0, attempts=2)
+        assert time.monotonic() - start < 10  # one of them whole would take 20 s
+    assert str(error).endswith("no whole answer in 1 s (2 tries)")
 
 
 @pytest.mark.parametrize(
