@@ -21,11 +21,12 @@ WORDS = ("a", "the", "red", "chair", "leg", "table", "cup", "cat", "lamp", "phot
 def siglip(folder: Path) -> Path:
     """SigLIP 2 in fixed resolution: 56 pixel pictures, 64 tokens of text."""
     tokenizer = hf.Siglip2Tokenizer(vocab=_gemma_vocab(), merges=[], model_max_length=64)
-    text = {**_layers(32, 2), "vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    text = {
+        **_layers(32, 2), "vocab_size": len(tokenizer), "max_position_embeddings": 64,
+        "projection_size": 32, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
+    }  # fmt: skip
     vision = {**_layers(32, 2), "image_size": 56, "patch_size": 14}
-    config = hf.SiglipConfig(
-        text_config={**text, "projection_size": 32, "pad_token_id": 0}, vision_config=vision
-    )
+    config = hf.SiglipConfig(text_config=text, vision_config=vision)
     images = hf.SiglipImageProcessor(size={"height": 56, "width": 56})
     return _save(folder, hf.SiglipModel, config, hf.SiglipProcessor(images, tokenizer))
 
@@ -43,7 +44,7 @@ def clip(folder: Path) -> Path:
 
 
 def grounding_dino(folder: Path) -> Path:
-    """Grounding DINO: pictures of 64 to 128 pixels, 30 queries, 256 tokens of text."""
+    """Grounding DINO: pictures of 128 to 256 pixels, 30 queries, 256 tokens of text."""
     config = hf.GroundingDinoConfig(**_dino())
     return _save(folder, hf.GroundingDinoForObjectDetection, config, _dino_processor())
 
@@ -230,7 +231,7 @@ def _dino() -> dict[str, Any]:
 
 
 def _dino_processor() -> Any:
-    images = hf.GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 128})
+    images = hf.GroundingDinoImageProcessor(size={"shortest_edge": 128, "longest_edge": 256})
     return hf.GroundingDinoProcessor(images, _bert_tokenizer())
 
 
