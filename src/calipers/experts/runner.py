@@ -98,12 +98,13 @@ class Expert:
         self._device = device
         self._model: Any = None
         self._revision = revision_on_disk(entry)
+        self._revision_kept: str | None = None
 
     @property
     def revision(self) -> str | None:
         """What is or will be loaded."""
         loaded: str | None = getattr(self._model, "revision", None)
-        return loaded or self._revision
+        return loaded or self._revision or self._revision_kept
 
     @property
     def signature(self) -> str:
@@ -121,7 +122,7 @@ class Expert:
             *inputs: what else the role's method takes, one item a frame.
         """
         keys = [self._key(f, row) for f, row in zip(frames, _rows(inputs, len(frames)))]
-        found = [ABSENT if key is None else self._cache.get(key) for key in keys]
+        found = [ABSENT if key is None else self._kept(key) for key in keys]
         todo = [i for i, result in enumerate(found) if result is ABSENT]
         self.counts["cached"] += len(found) - len(todo)
         columns = [[frames[i].rgb for i in todo], *([column[i] for i in todo] for column in inputs)]
@@ -131,8 +132,15 @@ class Expert:
             if isinstance(result, Skip):
                 self.counts["failed"] += 1
             elif key is not None:
-                self._cache.put(key, result)
+                self._cache.put(key, {"result": result, "revision": self.revision})
         return found
+
+    def _kept(self, key: str) -> Any:
+        kept = self._cache.get(key)
+        if kept is ABSENT:
+            return ABSENT
+        self._revision_kept = kept["revision"]
+        return kept["result"]
 
     def _key(self, frame: Frame, inputs: tuple[Any, ...]) -> str | None:
         if self._cache.folder is None or frame.rgb is None or self.entry.depth:

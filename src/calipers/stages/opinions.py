@@ -94,7 +94,7 @@ def settle(opinions: Mapping[str, Gravity]) -> tuple[str, float] | None:
         return None
     support = {name: sum(_supporters(opinions, name)) for name in names}
     best = max(names, key=lambda name: (round(support[name], 9), opinions[name].confidence))
-    return best, opinions[best].confidence * support[best] / total
+    return best, opinions[best].confidence * (support[best] / total)
 
 
 def _supporters(opinions: Mapping[str, Gravity], name: str) -> Sequence[float]:
