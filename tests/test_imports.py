@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "fill": {"stages", "experts", "io", "types", "errors"},
     "flow": set(),
     "work": {"fill", "flow", "stages", "experts", "questions", "io", "types", "errors"},
+    "stream": {"questions", "io", "types", "errors", "numpy", "pyarrow"},
     "pipeline": {"work", "experts", "questions", "io", "types", "errors"},
 }
 HEAVY = {
@@ -115,6 +116,7 @@ def test_the_command_line_starts_light() -> None:
 
 def test_nothing_loads_torch() -> None:
     verbs = "import calipers, calipers.verbs; calipers.ask, calipers.measure, calipers.read_scenes"
+    verbs += ", calipers.QuestionStream"
     assert loaded_by(verbs) & {"torch", "transformers", "huggingface_hub", "httpx2"} == set()
 
 

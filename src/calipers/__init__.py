@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from calipers.io.scenes import read_scenes
     from calipers.questions.columns import ask
     from calipers.questions.facts import measure
+    from calipers.stream import QuestionStream
     from calipers.types import Camera, Fact, Frame, Question, Scene, SceneObject
     from calipers.verbs import build, scenes
 
@@ -22,6 +23,7 @@ __all__ = [
     "Fact",
     "Frame",
     "Question",
+    "QuestionStream",
     "Scene",
     "SceneObject",
     "ask",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "QuestionStream": "calipers.stream",
     "ask": "calipers.questions.columns",
     "build": "calipers.verbs",
     "measure": "calipers.questions.facts",

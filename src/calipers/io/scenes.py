@@ -209,12 +209,10 @@ def scene_parts(path: str | Path) -> list[Path]:
     return parts
 
 
-def read_part(part: Path, places: Sequence[int] | None = None) -> Iterator[Scene]:
-    """Yield the scenes of one Parquet file in order, a few in memory at a time.
-
-    Args:
-        part: the file.
-        places: rows to take, in rising order; None for all.
+def part_batches(
+    part: Path, row_group: int | None = None, rows: int = 32
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of one file of scenes, or of one of its row groups, `rows` at a time.
 
     Raises:
         UsageError: when the file is no Parquet file or its columns are not those of scenes.
@@ -226,18 +224,37 @@ def read_part(part: Path, places: Sequence[int] | None = None) -> Iterator[Scene
                     f"{part}: not a file of scenes, its columns are "
                     f"{', '.join(file.schema_arrow.names)}"
                 )
-            start = 0
-            for batch in file.iter_batches(batch_size=32):
-                stop = start + len(batch)
-                if places is not None:
-                    here = [k - start for k in places if start <= k < stop]
-                    batch = batch.take(pa.array(here, pa.int64()))
-                yield from map(_scene, _rows(batch))
-                start = stop
+            groups = None if row_group is None else [row_group]
+            yield from file.iter_batches(batch_size=rows, row_groups=groups)
     except pa.ArrowInvalid as error:
         raise UsageError(
             f"{part}: not a readable Parquet file ({str(error).splitlines()[0]})"
         ) from error
+
+
+def batch_scenes(batch: pa.RecordBatch) -> Iterator[Scene]:
+    """Yield the scenes that are the rows of a batch, in order."""
+    return map(_scene, _rows(batch))
+
+
+def read_part(part: Path, places: Sequence[int] | None = None) -> Iterator[Scene]:
+    """Yield the scenes of one Parquet file in order, a few in memory at a time.
+
+    Args:
+        part: the file.
+        places: rows to take, in rising order; None for all.
+
+    Raises:
+        UsageError: when the file is no Parquet file or its columns are not those of scenes.
+    """
+    start = 0
+    for batch in part_batches(part):
+        stop = start + len(batch)
+        if places is not None:
+            here = [k - start for k in places if start <= k < stop]
+            batch = batch.take(pa.array(here, pa.int64()))
+        yield from batch_scenes(batch)
+        start = stop
 
 
 def read_scenes(path: str | Path) -> Iterator[Scene]:
