@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image as pil
+import PIL.Image
 
 from calipers.experts.base import DepthMap, Gravity, Image, Proposal
 from calipers.experts.image_text import OTHERS, SCENES
@@ -158,7 +158,7 @@ def write_photos(folder: Path, count: int) -> Path:
     """A folder of bare photos, ``p00.png`` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        pil.fromarray(picture(number)).save(folder / f"p{number:02d}.png")
+        PIL.Image.fromarray(picture(number)).save(folder / f"p{number:02d}.png")
     return folder
 
 
