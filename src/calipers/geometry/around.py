@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calipers.geometry.crop import Crop
-from calipers.geometry.kernel import at, library, pointer
+from calipers.geometry.kernel import library, pointer
 from calipers.types import Bools, Doubles, Floats
 
 
@@ -22,7 +22,7 @@ def surfaces(crop: Crop, planes: Floats, noise: float, exact: bool) -> Bools:
     on = np.empty(crop.shape, np.bool_)
     count = len(planes)
     start = pointer(planes, np.float32, (count, 4))
-    library.surfaces(crop.record, start, count, noise, exact, at(on))
+    library.surfaces(crop.record, start, count, noise, exact, pointer(on))
     return on
 
 
@@ -40,9 +40,8 @@ def find_base(crop: Crop, up: Doubles, ahead: Doubles, noise: float) -> tuple[fl
         Its height along `up` from the camera, and how far ahead it is seen just under the object
         (-inf when it is not seen there), metres.
     """
-    axes = np.stack((up, ahead)).astype(np.float32)
     found = np.empty(2)
-    axis_pointers = (at(axes[0]), at(axes[1]))
-    if not library.find_base(crop.record, *axis_pointers, noise, at(found)):
+    axes = (pointer(axis, np.float64, (3,)) for axis in (up, ahead))
+    if not library.find_base(crop.record, *axes, noise, pointer(found)):
         return None
     return float(found[0]), float(found[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calipers.geometry.kernel import at, library, pointer
+from calipers.geometry.kernel import library, pointer
 from calipers.types import Bools, Camera, Doubles, Floats
 
 TRIM = 0.005
@@ -37,8 +37,8 @@ def extents(
         pointer(points, np.float32, (count, 3)),
         pointer(rim, np.bool_, (count,)),
         count,
-        pointer(np.ascontiguousarray(axes), np.float64, (3, 3)),
-        *(camera.fx, camera.fy, trim, at(ends)),
+        pointer(axes, np.float64, (3, 3)),
+        *(camera.fx, camera.fy, trim, pointer(ends)),
     )
     if not found:
         raise ValueError("no point is on the rim")
@@ -68,5 +68,5 @@ def far_side(forward: Floats, kept: Bools, footprint_m: float) -> float:
     far = np.empty(1)
     start = pointer(forward, np.float32, (height, width))
     mask = pointer(kept, np.bool_, (height, width))
-    library.far_side(start, mask, height, width, footprint_m, at(far))
+    library.far_side(start, mask, height, width, footprint_m, pointer(far))
     return float(far[0])

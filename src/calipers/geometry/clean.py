@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calipers.geometry.crop import Crop
-from calipers.geometry.kernel import at, library, pointer
+from calipers.geometry.kernel import library, pointer
 from calipers.types import Bools, Floats
 
 CLEAN_NOISE = 1e-4
@@ -56,7 +56,7 @@ def clean(crop: Crop, on_surface: Bools, noise: float, exact: bool) -> Clean:
         pointer(on_surface, np.bool_, crop.shape),
         noise,
         exact,
-        *(at(array) for array in (pixels, rim, settled, hidden)),
+        *map(pointer, (pixels, rim, settled, hidden)),
     )
     return Clean(pixels, rim, settled, count, float(hidden[0]))
 
@@ -75,6 +75,6 @@ def is_exact(depth_m: Floats, noise: float) -> bool:
     height, width = depth_m.shape
     counts = np.empty(3, np.int64)
     start = pointer(depth_m, np.float32, (height, width))
-    library.count_edges(start, height, width, at(counts))
+    library.count_edges(start, height, width, pointer(counts))
     edges, between, outside = counts.tolist()
     return bool(between <= 0.5 * edges and outside <= 0.1 * edges)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -11,40 +11,11 @@ from numpy.typing import NDArray
 
 from calipers.geometry.clean import Clean
 from calipers.geometry.crop import Crop
-from calipers.geometry.kernel import at, library, pointer
-from calipers.types import Bools, Floats
+from calipers.geometry.kernel import library, pointer
+from calipers.types import Bools, Doubles, Floats
 
 MOST_POINTS = 512
 _ENDS = 26
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """The points of an object, in the order of its pixels.
-
-    Attributes:
-        points: (N, 3) camera frame, metres.
-        rim: (N,) which of them are the outermost pixels.
-        crop: with the depth of the object's pixels only.
-    """
-
-    points: Floats
-    rim: Bools
-    crop: Crop
-
-    @classmethod
-    def of(cls, crop: Crop, cleaned: Clean) -> Cloud:
-        """Lift the cleaned pixels of a crop."""
-        points, rim = np.empty((cleaned.count, 3), np.float32), np.empty(cleaned.count, np.bool_)
-        z = np.empty(crop.shape, np.float32)
-        library.gather_points(
-            crop.record,
-            pointer(cleaned.pixels, np.bool_, crop.shape),
-            pointer(cleaned.rim, np.bool_, crop.shape),
-            pointer(cleaned.inverse_depth, np.float32, crop.shape),
-            *(at(array) for array in (z, points, rim)),
-        )
-        return cls(points, rim, replace(crop, z=z))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +28,58 @@ class Readings:
     p95: float
     center: float
 
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The points of an object, in the order of its pixels.
+
+    Attributes:
+        points: (N, 3) camera frame, metres.
+        rim: (N,) which of them are the outermost pixels.
+        crop: where they were seen.
+        z: (h, w) depth of the object's pixels, metres, 0 elsewhere.
+        readings: the same in a few numbers.
+    """
+
+    points: Floats
+    rim: Bools
+    crop: Crop
+    z: Floats
+    readings: Readings
+
     @classmethod
-    def of(cls, crop: Crop) -> Readings:
-        """Summarise the readings of a crop, at least one.
+    def of(cls, crop: Crop, cleaned: Clean) -> Cloud:
+        """Lift the cleaned pixels of a crop, at least one.
 
         Raises:
-            ValueError: there is no reading.
+            ValueError: there is no pixel.
         """
-        found = np.empty(5)
-        if not library.readings(crop.record, at(found)):
-            raise ValueError("a crop without readings")
-        return cls(*found.tolist())
+        if not cleaned.count:
+            raise ValueError("an object without pixels")
+        points, rim = np.empty((cleaned.count, 3), np.float32), np.empty(cleaned.count, np.bool_)
+        z, readings = np.empty(crop.shape, np.float32), np.empty(5)
+        library.gather_points(
+            crop.record,
+            pointer(cleaned.pixels, np.bool_, crop.shape),
+            pointer(cleaned.rim, np.bool_, crop.shape),
+            pointer(cleaned.inverse_depth, np.float32, crop.shape),
+            *map(pointer, (z, points, rim, readings)),
+        )
+        return cls(points, rim, crop, z, Readings(*readings.tolist()))
 
+    def along(self, axis: Doubles) -> Floats:
+        """Coordinate of each pixel along a unit axis of the camera frame, (h, w), metres."""
+        out = np.empty(self.crop.shape, np.float32)
+        start = pointer(axis, np.float64, (3,))
+        library.along(self.crop.record, start, pointer(self.z), pointer(out))
+        return out
 
-def hidden(points: Floats, crop: Crop) -> Floats:
-    """Return those of (N, 3) points that the pixels of a crop hide from the camera."""
-    kept = points.copy()
-    count = len(points)
-    start = pointer(kept, np.float32, (count, 3))
-    return kept[: library.hidden_points(crop.record, start, count)]
+    def hidden(self, points: Floats) -> Floats:
+        """Return those of (N, 3) points that lie behind the object, as the camera sees it."""
+        kept = points.copy()
+        count = len(points)
+        start = pointer(kept, np.float32, (count, 3))
+        return kept[: library.hidden_points(self.crop.record, pointer(self.z), start, count)]
 
 
 def quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -85,7 +89,7 @@ def quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[float, ...]:
         raise ValueError(f"wanted values and shares of 0 to 1, got {len(values)} and {shares}")
     out = np.empty(len(shares), np.float32)
     start = pointer(values, np.float32, (len(values),))
-    library.quantiles(start, len(values), at(wanted), len(shares), at(out))
+    library.quantiles(start, len(values), pointer(wanted), len(shares), pointer(out))
     return tuple(out.tolist())
 
 
@@ -104,7 +108,7 @@ def thin(points: Floats, most: int = MOST_POINTS) -> Floats:
         raise ValueError(f"wanted more than {_ENDS} points, got {most}")
     chosen = np.zeros(count, np.bool_)
     start = pointer(points, np.float32, (count, 3))
-    library.choose_points(start, count, most, at(chosen))
+    library.choose_points(start, count, most, pointer(chosen))
     return np.asarray(points[chosen])
 
 
@@ -127,7 +131,7 @@ def closest_pairs(clouds: Sequence[Floats]) -> list[tuple[tuple[int, int], Float
     pairs = list(combinations(range(count), 2))
     points, ends = np.concatenate(clouds), np.empty((len(pairs), 2, 3), np.float32)
     start = pointer(points, np.float32, (int(starts[-1]), 3))
-    library.closest_pairs(start, at(starts), count, at(ends))
+    library.closest_pairs(start, pointer(starts), count, pointer(ends))
     return list(zip(pairs, ends, strict=True))
 
 

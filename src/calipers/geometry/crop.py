@@ -1,16 +1,18 @@
-"""The crop of a frame around one object, and steps to the outline of its mask."""
+"""The crop of a frame around one object, and steps to the outline of its mask (`c/outline.c`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calipers.geometry.kernel import CropRecord, at, library, pointer
-from calipers.types import Bools, Camera, Doubles, Floats
+from calipers.geometry.kernel import CropRecord, library, place, pointer
+from calipers.types import Bools, Camera, Floats
 
 Bytes = NDArray[np.uint8]
+Window = tuple[int, int, int, int]
+"""First row, last row, first column, last column."""
 
 MOST_STEPS = 8
 """Steps to an outline are counted up to here."""
@@ -23,70 +25,61 @@ class Crop:
     Attributes:
         camera: its pixels are those of the crop.
         step: every so many rows and columns of the frame are in the crop.
-        ray_x, ray_y: x/z of each column (w,), y/z of each row (h,).
-        z: depth, metres.
-        inverse: 1/depth.
-        mask: the object's mask as given.
-        taken: pixels of other objects' masks.
-        inside, outside: see `outline`.
+        rays: (w + h,) x/z of each column, then y/z of each row.
+        depths: (2, h, w) depth in metres, and 1/depth.
+        maps: (4, h, w) the object's mask as given (0 or 1), pixels of other objects' masks, and
+            steps to the outline from inside and from outside (see `outline`).
         record: the same for the kernel.
     """
 
     camera: Camera
     step: int
-    ray_x: Floats
-    ray_y: Floats
-    z: Floats
-    inverse: Floats
-    mask: Bools
-    taken: Bools
-    inside: Bytes
-    outside: Bytes
-    record: CropRecord = field(init=False, repr=False, compare=False)
+    rays: Floats
+    depths: Floats
+    maps: Bytes
+    record: CropRecord
 
-    def __post_init__(self) -> None:
-        k, shape = self.camera, self.shape
-        numbers = (self.z, self.inverse)
-        masks, steps = (self.mask, self.taken), (self.inside, self.outside)
+    @classmethod
+    def empty(cls, camera: Camera, step: int = 1) -> Crop:
+        """Make room for a crop of the camera's size."""
+        shape = (camera.height, camera.width)
+        rays = np.empty(sum(shape), np.float32)
+        depths, maps = np.empty((2, *shape), np.float32), np.empty((4, *shape), np.uint8)
         record = CropRecord(
-            *(*shape, k.fx, k.fy, k.cx, k.cy),
-            pointer(self.ray_x, np.float32, shape[1:]).value,
-            pointer(self.ray_y, np.float32, shape[:1]).value,
-            *(pointer(a, np.float32, shape).value for a in numbers),
-            *(pointer(a, np.bool_, shape).value for a in masks),
-            *(pointer(a, np.uint8, shape).value for a in steps),
+            *(*shape, camera.fx, camera.fy, camera.cx, camera.cy),
+            *(place(rays), place(rays) + 4 * camera.width),
+            *(place(depths) + k * depths.strides[0] for k in range(2)),
+            *(place(maps) + k * maps.strides[0] for k in range(4)),
         )
-        object.__setattr__(self, "record", record)
+        record.arrays = (rays, depths, maps)
+        return cls(camera, step, rays, depths, maps, record)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.camera.height, self.camera.width
 
-    def along(self, axis: Doubles) -> Floats:
-        """Coordinate of each pixel along a unit axis of the camera frame, (h, w), metres."""
-        out = np.empty(self.shape, np.float32)
-        turned = np.ascontiguousarray(axis, np.float32)
-        library.along(self.record, pointer(turned, np.float32, (3,)), at(out))
-        return out
 
-
-def bounds(mask: Bools) -> tuple[int, int, int, int] | None:
+def bounds(mask: Bools) -> Window | None:
     """Find the first and last row and column of a (H, W) mask in Fortran order; None if empty.
 
     >>> bounds(np.asfortranarray([[False, False, False], [False, True, True]]))
     (1, 1, 1, 2)
     """
     ends = np.empty(4, np.int32)
-    found = library.bounds(pointer(mask, np.bool_, mask.shape, "F"), *mask.shape, at(ends))
-    return (int(ends[0]), int(ends[1]), int(ends[2]), int(ends[3])) if found else None
+    start = pointer(mask, np.bool_, mask.shape, "F")
+    if not library.bounds(start, *mask.shape, pointer(ends)):
+        return None
+    top, bottom, left, right = ends.tolist()
+    return top, bottom, left, right
 
 
 def count_masks(masks: list[Bools], shape: tuple[int, int]) -> Bytes:
     """Count by how many (H, W) masks in Fortran order each pixel is covered, at most 2."""
     covered = np.zeros(shape, np.uint8, order="F")
     for mask in masks:
-        library.cover(pointer(mask, np.bool_, shape, "F"), mask.size, at(covered))
+        start = pointer(mask, np.bool_, shape, "F")
+        library.cover(start, mask.size, pointer(covered, np.uint8, shape, "F"))
     return covered
 
 
@@ -104,49 +97,39 @@ def outline(mask: Bools) -> tuple[Bytes, Bytes]:
     height, width = mask.shape
     inside, outside = np.empty(mask.shape, np.uint8), np.empty(mask.shape, np.uint8)
     start = pointer(mask, np.bool_, (height, width))
-    library.outline(start, height, width, at(inside), at(outside))
+    library.outline(start, height, width, pointer(inside), pointer(outside))
     return inside, outside
 
 
 def cut(
-    depth_m: Floats,
-    camera: Camera,
-    mask: Bools,
-    covered: Bytes,
-    window: tuple[int, int, int, int],
-    step: int,
+    depth_m: Floats, camera: Camera, mask: Bools, covered: Bytes, window: Window, step: int
 ) -> Crop:
     """Cut the crop of an object out of its frame.
 
     Args:
         depth_m: (H, W) in C order; what is not a positive finite number is no reading.
         mask, covered: (H, W) in Fortran order, see `count_masks`.
-        window: first row, last row, first column, last column.
         step: every so many rows and columns are taken.
+
+    Raises:
+        ValueError: an array of another size than the camera's, or a window that is not inside.
     """
     top, bottom, left, right = window
     frame = (camera.height, camera.width)
     if not (0 <= top <= bottom < frame[0] and 0 <= left <= right < frame[1] and step > 0):
         raise ValueError(f"window {window} at step {step} is not inside {frame}")
-    height, width = (bottom - top) // step + 1, (right - left) // step + 1
     view = Camera(
         fx=camera.fx / step,
         fy=camera.fy / step,
         cx=(camera.cx - left) / step,
         cy=(camera.cy - top) / step,
-        width=width,
-        height=height,
+        width=(right - left) // step + 1,
+        height=(bottom - top) // step + 1,
     )
-    shape = (height, width)
-    z, inverse = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    own, taken = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
+    crop = Crop.empty(view, step)
     library.cut(
-        *(pointer(depth_m, np.float32, frame), frame[1]),
+        *(pointer(depth_m, np.float32, frame), *frame),
         *(pointer(mask, np.bool_, frame, "F"), pointer(covered, np.uint8, frame, "F")),
-        *(frame[0], top, left, step, height, width),
-        *(at(array) for array in (z, inverse, own, taken)),
+        *(top, left, step, crop.record),
     )
-    ray_x = (np.arange(width, dtype=np.float32) - view.cx) / view.fx
-    ray_y = (np.arange(height, dtype=np.float32) - view.cy) / view.fy
-    rays = (ray_x.astype(np.float32), ray_y.astype(np.float32))
-    return Crop(view, step, *rays, z, inverse, own, taken, *outline(own))
+    return crop

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +20,13 @@ _FOLDER = Path(__file__).parent
 _Int, _Long, _Double, _Array = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
-class Pointer(ctypes.c_void_p):
-    """The address of an array's data, and the array, so that it lives as long as the pointer."""
-
-    array: NDArray[Any]
+_Start = ctypes.c_char * 0
 
 
 class CropRecord(ctypes.Structure):
-    """`Crop` of kernel.h: the arrays of a `calipers.geometry.crop.Crop`."""
+    """`Crop` of kernel.h, filled by `calipers.geometry.crop.Crop`; `arrays` lives with it."""
+
+    arrays: Sequence[NDArray[Any]]
 
     _fields_ = (
         *((name, _Int) for name in ("height", "width")),
@@ -37,7 +37,9 @@ class CropRecord(ctypes.Structure):
 
 
 class BlocksRecord(ctypes.Structure):
-    """`Blocks` of planes.c: the arrays of a `calipers.geometry.plane.Blocks`."""
+    """`Blocks` of planes.c, filled by `calipers.geometry.plane.Blocks`; `arrays` lives with it."""
+
+    arrays: Sequence[NDArray[Any]]
 
     _fields_ = (
         ("count", _Long),
@@ -54,55 +56,60 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # outline.c
     "bounds": (_Array, _Int, _Int, _Array),
     "cover": (_Array, _Long, _Array),
-    "cut": (_Array, _Int, _Array, _Array, *[_Int] * 6, *[_Array] * 4),
+    "cut": (_Array, _Int, _Int, _Array, _Array, *[_Int] * 3, _Crop),
     "outline": (_Array, _Int, _Int, _Array, _Array),
     # clean.c
     "clean": (_Crop, _Array, _Double, _Int, *[_Array] * 4),
     # around.c
-    "along": (_Crop, _Array, _Array),
+    "along": (_Crop, *[_Array] * 3),
     "surfaces": (_Crop, _Array, _Int, _Double, _Int, _Array),
     "find_base": (_Crop, _Array, _Array, _Double, _Array),
     # measure.c
-    "gather_points": (_Crop, *[_Array] * 6),
-    "readings": (_Crop, _Array),
+    "gather_points": (_Crop, *[_Array] * 7),
     "extents": (_Array, _Array, _Long, _Array, _Double, _Double, _Double, _Array),
     "far_side": (_Array, _Array, _Int, _Int, _Double, _Array),
-    "hidden_points": (_Crop, _Array, _Int),
+    "hidden_points": (_Crop, _Array, _Array, _Int),
     # planes.c
     "fit_blocks": (_Array, _Int, _Int, *[_Double] * 4, *[_Array] * 4),
     "agreement": (_Blocks, _Array, _Array, _Long, _Double, _Array),
     "refine": (_Blocks, *[_Array] * 3),
     "count_edges": (_Array, _Int, _Int, _Array),
+    "depth_stats": (_Array, _Int, _Int, _Array),
     # pairs.c
     "choose_points": (_Array, _Long, _Long, _Array),
     "closest_pairs": (_Array, _Array, _Int, _Array),
 }
-_WITHOUT_RESULT = {"cover", "cut", "along", "agreement", "count_edges", "choose_points"}
+_WITHOUT_RESULT = {"cover", "along", "agreement", "count_edges", "choose_points"}
 
 
 def pointer(
-    array: NDArray[Any], dtype: Any, shape: tuple[int, ...], order: Literal["C", "F"] = "C"
-) -> Pointer:
-    """Return a pointer to an array's data, after making sure that C may read or write them.
+    array: NDArray[Any],
+    dtype: Any = None,
+    shape: tuple[int, ...] | None = None,
+    order: Literal["C", "F"] = "C",
+) -> Any:
+    """Return a pointer to an array's data, which keeps the array alive.
 
-    It keeps the array alive; its `value`, the bare address, does not.
+    Without `dtype` and `shape` the caller has just made the array and knows them.
 
     Raises:
         ValueError: another type or shape, or not contiguous in this order.
     """
-    ordered = array.flags.c_contiguous if order == "C" else array.flags.f_contiguous
-    if array.dtype != dtype or array.shape != shape or not ordered:
-        raise ValueError(
-            f"wanted {np.dtype(dtype)} {shape} in {order} order, got {array.dtype} {array.shape}"
-        )
-    return at(array)
+    if dtype is not None:
+        ordered = array.flags.c_contiguous if order == "C" else array.flags.f_contiguous
+        if array.dtype != dtype or array.shape != shape or not ordered:
+            raise ValueError(
+                f"wanted {np.dtype(dtype)} {shape} in {order} order, "
+                f"got {array.dtype} {array.shape}"
+            )
+    if not array.flags.writeable:
+        return array.ctypes
+    return ctypes.byref(_Start.from_buffer(array.data if order == "C" else array.T.data))
 
 
-def at(array: NDArray[Any]) -> Pointer:
-    """Return a pointer to an array that was made for the call."""
-    made = Pointer(array.__array_interface__["data"][0])
-    made.array = array
-    return made
+def place(array: NDArray[Any]) -> int:
+    """Return the bare address of a writeable array in C order, for records that live with it."""
+    return ctypes.addressof(_Start.from_buffer(array.data))
 
 
 def _load() -> Any:

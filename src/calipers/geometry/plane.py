@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from calipers.geometry.kernel import BlocksRecord, at, library, pointer
+from calipers.geometry.kernel import BlocksRecord, library, place, pointer
 from calipers.types import Bools, Camera, Doubles, Floats
 
 BLOCK = 16
@@ -52,15 +52,12 @@ class Blocks:
 
     def __post_init__(self) -> None:
         count = len(self.ray)
+        if not (self.ray.shape == (count, 3) == self.abc.shape and len(self.planar) == count):
+            raise ValueError(f"wanted (M, 3) rays and planes, got {self.ray.shape}")
         normals = -self.abc / np.linalg.norm(self.abc, axis=1, keepdims=True)
-        record = BlocksRecord(
-            count,
-            pointer(self.ray, np.float64, (count, 3)).value,
-            pointer(self.inverse_depth, np.float64, (count,)).value,
-            pointer(normals, np.float64, (count, 3)).value,
-            self.noise,
-            _MAX_ANGLE,
-        )
+        arrays = [np.array(a, np.float64) for a in (self.ray, self.inverse_depth, normals)]
+        record = BlocksRecord(count, *map(place, arrays), self.noise, _MAX_ANGLE)
+        record.arrays = arrays
         object.__setattr__(self, "normals", normals)
         object.__setattr__(self, "points", self.ray / self.inverse_depth[:, None])
         object.__setattr__(self, "record", record)
@@ -94,7 +91,7 @@ def local_planes(depth_m: Floats, camera: Camera) -> Blocks:
     count = library.fit_blocks(
         *(pointer(depth_m, np.float32, (height, width)), height, width),
         *(camera.fx, camera.fy, camera.cx, camera.cy),
-        *(at(array) for array in (rays, inverse, abc, rms)),
+        *map(pointer, (rays, inverse, abc, rms)),
     )
     ray = np.ones((count, 3))
     ray[:, :2] = rays[:count]
@@ -139,7 +136,7 @@ def _agree(blocks: Blocks, hypotheses: NDArray[np.intp]) -> Floats:
         blocks.record,
         pointer(blocks.abc, np.float64, (count, 3)),
         pointer(np.ascontiguousarray(hypotheses, np.int64), np.int64, (wanted,)),
-        *(wanted, _SLACK, at(agree)),
+        *(wanted, _SLACK, pointer(agree)),
     )
     return agree
 
@@ -148,7 +145,22 @@ def _refine(blocks: Blocks, abc: Doubles, free: Bools) -> Plane | None:
     """Fit the plane again to the free blocks near it, over and over; None when few are left."""
     found, inliers = abc.copy(), np.empty(len(free), np.bool_)
     start = pointer(free, np.bool_, inliers.shape)
-    if not library.refine(blocks.record, start, at(found), at(inliers)):
+    if not library.refine(blocks.record, start, pointer(found), pointer(inliers)):
         return None
     length = float(np.linalg.norm(found))
     return Plane(-found / length, 1.0 / length, inliers)
+
+
+def depth_stats(depth_m: Floats) -> tuple[float, ...] | None:
+    """Summarise a (H, W) depth map; None when no reading is valid.
+
+    Returns:
+        The share of valid readings, then the lowest, 5th, 50th and 95th percentile and the highest
+        of every 4th reading of every 4th row (of all when none of these is valid), metres.
+    """
+    height, width = depth_m.shape
+    found = np.empty(6)
+    start = pointer(depth_m, np.float32, (height, width))
+    if not library.depth_stats(start, height, width, pointer(found)):
+        return None
+    return tuple(found.tolist())

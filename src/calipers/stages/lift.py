@@ -11,7 +11,7 @@ from calipers.errors import Skip
 from calipers.geometry import around, box, cloud, crop
 from calipers.geometry.clean import Clean, clean, is_exact
 from calipers.geometry.frames import level_from_camera
-from calipers.geometry.plane import find_planes, local_planes
+from calipers.geometry.plane import depth_stats, find_planes, local_planes
 from calipers.stages.gravity import Level, find_level, level_from_gravity
 from calipers.types import (
     Bools,
@@ -35,6 +35,7 @@ CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
 _TOUCHING_M = 0.02
+_CAMERA_AXES = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
         camera=frame.camera,
         intrinsics_source=frame.intrinsics_source or "given",
         objects=objects,
-        depth_stats=_stats(frame.depth_m, view.noise),
+        depth_stats=_stats(view.depth_m, view.noise),
         gravity=_single(None if level is None else level.gravity),
         gravity_source=_gravity_source(frame, level),
         gravity_confidence=None if level is None else level.confidence,
@@ -182,8 +183,8 @@ def _fill(
 ) -> Floats:
     """Set everything that is measured on the cleaned pixels, and return the points,
     those that the object hides among them."""
-    camera, depth = seen.crop.camera, cloud.Readings.of(seen.crop)
-    low, high = box.extents(seen.points, seen.rim, np.eye(3), camera, _trim(view))
+    camera, depth = seen.crop.camera, seen.readings
+    low, high = box.extents(seen.points, seen.rim, _CAMERA_AXES, camera, _trim(view))
     made.center_camera, made.size_camera = _center_size(low, high)
     made.pixels = cleaned.count * seen.crop.step**2
     made.hidden_share = float(np.float32(cleaned.hidden_share))
@@ -204,7 +205,7 @@ def _with_unseen(
     assert made.size_level is not None
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
     some = cloud.thin(seen.points, GUESSED_POINTS)
-    parts = [seen.points, cloud.hidden(2 * center.astype(np.float32) - some, seen.crop)]
+    parts = [seen.points, seen.hidden(2 * center.astype(np.float32) - some)]
     bottom = made.center_level[2] - made.size_level[2] / 2 - transform[2, 3]
     if base is not None and abs(bottom - base.height) < 1e-4:
         parts.append(_feet(some, transform, made))
@@ -241,10 +242,10 @@ def _level_box(
 ) -> tuple[Doubles, Doubles]:
     transform = view.level_from_camera
     assert transform is not None
-    axes = transform[:3, :3]
+    axes = np.ascontiguousarray(transform[:3, :3])
     low, high = box.extents(seen.points, seen.rim, axes, seen.crop.camera, _trim(view))
     if cleaned.hidden_share < 0.15:
-        far = box.far_side(seen.crop.along(axes[1]), cleaned.pixels, footprint_m)
+        far = box.far_side(seen.along(axes[1]), cleaned.pixels, footprint_m)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
     if base is not None and base.carries(low, high):
         low[2] = base.height
@@ -287,18 +288,14 @@ def _nearby_planes(view: View, base: Base | None) -> Floats:
 def _base(view: View, patch: crop.Crop) -> Base | None:
     if view.level is None or view.level_from_camera is None:
         return None
-    ahead = view.level_from_camera[1, :3]
-    found = around.find_base(patch, -view.level.gravity, ahead, view.noise)
+    _, ahead, up = view.level_from_camera[:3, :3]
+    found = around.find_base(patch, up, ahead, view.noise)
     return None if found is None else Base(*found)
 
 
 def _stats(depth: Floats, noise: float) -> DepthStats:
-    sample = depth[::4, ::4]
-    valid = sample[sample > 0]
-    if not len(valid):
-        valid = depth[depth > 0]
-    if not len(valid):
+    found = depth_stats(depth)
+    if found is None:
         raise Skip("no_depth", "the depth map has no valid reading")
-    low, p5, median, p95, high = (float(v) for v in np.percentile(valid, (0, 5, 50, 95, 100)))
-    share = float((depth > 0).mean())
+    share, low, p5, median, p95, high = found
     return DepthStats(valid=share, min=low, p5=p5, median=median, p95=p95, max=high, noise=noise)

@@ -35,16 +35,19 @@
 /* Rows under the mask in which the surface is seen, the first and one past the last. */
 #define UNDER_FIRST 3
 #define UNDER_END 7
+/* The lower and the upper end of an object: shares of its readings. */
+static const double END_SHARES[] = {0.02, 0.98};
 /* An inside with fewer readings has no height. */
 #define LEAST_PIXELS 12
 
-/* Coordinate of every pixel along a unit axis of the camera frame, metres; 0 without a reading. */
-API void along(const Crop *crop, const float axis[3], float *out) {
+/* Coordinate of every pixel at depth `z` (height, width) along a unit axis of the camera frame. */
+API void along(const Crop *crop, const double axis[3], const float *z, float *out) {
+    float x = (float)axis[0], y = (float)axis[1], ahead = (float)axis[2];
     for (int32_t v = 0; v < crop->height; v++) {
-        float row = axis[1] * crop->ray_y[v] + axis[2];
-        const float *z = crop->z + area(v, crop->width);
-        float *to = out + area(v, crop->width);
-        for (int32_t u = 0; u < crop->width; u++) to[u] = (axis[0] * crop->ray_x[u] + row) * z[u];
+        float row = y * crop->ray_y[v] + ahead;
+        size_t start = area(v, crop->width);
+        for (int32_t u = 0; u < crop->width; u++)
+            out[start + (size_t)u] = (x * crop->ray_x[u] + row) * z[start + (size_t)u];
     }
 }
 
@@ -52,53 +55,80 @@ static float tolerance(float z, float deviation) {
     return FIXED_M + BY_DEPTH * z + deviation * z * z;
 }
 
-/* Average the inverse depth of 3x3 readings and turn it into depth; 0 stays 0. */
-static int32_t smooth_depth(const Crop *crop, const byte *valid, float *z, float *room_for_mean) {
+/* Average the inverse depth of 3x3 readings and turn it into depth; 0 stays 0. `valid` has one byte
+ * a pixel and `room` 3 floats and some. */
+static void smooth_depth(const Crop *crop, byte *valid, float *z, float *room) {
     size_t count = area(crop->height, crop->width);
-    MeanRoom room = {room_for_mean, room_for_mean + count, room_for_mean + 2 * count,
-                     room_for_mean + 3 * count};
-    box_mean(crop->inverse, valid, crop->height, crop->width, 1, z, &room);
+    MeanRoom mean = {room, room + count, room + 2 * count, room + 3 * count};
+    for (size_t i = 0; i < count; i++) valid[i] = crop->z[i] > 0;
+    box_mean(crop->inverse, valid, crop->height, crop->width, 1, z, &mean);
     for (size_t i = 0; i < count; i++) z[i] = valid[i] && z[i] > 0 ? 1 / z[i] : 0;
-    return 0;
 }
 
-/* Mark the pixels on one plane, and count those in the ring and inside. */
-static void on_plane(const Crop *crop, const float plane[4], const float *limit, const byte *ring,
-                     const byte *inside, byte *here, int32_t counts[2]) {
+/* Points of some pixels, camera frame, and how far they may be from a surface, metres. */
+typedef struct {
+    int32_t count;
+    float *x, *y, *z, *limit;
+} Points;
+
+static void collect(const Crop *crop, const float *limit, const byte *chosen, Points *found) {
+    found->count = 0;
+    for (int32_t v = 0; v < crop->height; v++)
+        for (int32_t u = 0; u < crop->width; u++) {
+            size_t i = area(v, crop->width) + (size_t)u;
+            if (!chosen[i]) continue;
+            found->x[found->count] = crop->ray_x[u] * crop->z[i];
+            found->y[found->count] = crop->ray_y[v] * crop->z[i];
+            found->z[found->count] = crop->z[i];
+            found->limit[found->count++] = limit[i];
+        }
+}
+
+static int32_t count_on(const Points *points, const float plane[4]) {
+    int32_t found = 0;
+    for (int32_t k = 0; k < points->count; k++) {
+        float height = plane[0] * points->x[k] + plane[1] * points->y[k];
+        height += plane[2] * points->z[k] + plane[3];
+        found += fabsf(height) < points->limit[k];
+    }
+    return found;
+}
+
+/* Mark the readings that are on a plane. */
+static void mark(const Crop *crop, const float plane[4], const float *limit, byte *on) {
+    const float *z = crop->z, *ray_x = crop->ray_x;
+    byte *restrict marked = on;
     for (int32_t v = 0; v < crop->height; v++) {
         float row = plane[1] * crop->ray_y[v] + plane[2];
         size_t start = area(v, crop->width);
-        int32_t rings = 0, insides = 0;
         for (int32_t u = 0; u < crop->width; u++) {
             size_t i = start + (size_t)u;
-            float height = (plane[0] * crop->ray_x[u] + row) * crop->z[i] + plane[3];
-            here[i] = fabsf(height) < limit[i];
-            rings += here[i] & ring[i];
-            insides += here[i] & inside[i];
+            float height = (plane[0] * ray_x[u] + row) * z[i] + plane[3];
+            marked[i] |= (fabsf(height) < limit[i]) & (z[i] > 0);
         }
-        counts[0] += rings;
-        counts[1] += insides;
     }
 }
 
-static void mark(const Crop *crop, const float *planes, int32_t count, const float *limit,
-                 byte *room, byte *on) {
+/* Mark the surfaces that the ring around the mask shows and its inside does not. `room`: 4 floats and
+ * a byte a pixel. */
+static void mark_all(const Crop *crop, const float *planes, int32_t count, const float *limit,
+                     float *room, byte *chosen, byte *on) {
     size_t pixels = area(crop->height, crop->width);
-    byte *ring = room, *inside = room + pixels, *here = room + 2 * pixels;
-    int32_t rings = 0, insides = 0;
-    for (size_t i = 0; i < pixels; i++) {
-        byte valid = crop->inverse[i] > 0;
-        ring[i] = valid & !crop->mask[i] & (crop->outside[i] <= RING_PX);
-        inside[i] = valid & (crop->inside[i] > BAND_PX);
-        rings += ring[i];
-        insides += inside[i];
-        on[i] = 0;
-    }
+    Points ring = {0, room, room + pixels, room + 2 * pixels, room + 3 * pixels};
+    for (size_t i = 0; i < pixels; i++)
+        chosen[i] = (crop->z[i] > 0) & !crop->mask[i] & (crop->outside[i] <= RING_PX);
+    collect(crop, limit, chosen, &ring);
+    size_t after = (size_t)ring.count; /* ring and inside have no pixel in common */
+    Points inside = {0, ring.x + after, ring.y + after, ring.z + after, ring.limit + after};
+    for (size_t i = 0; i < pixels; i++)
+        chosen[i] = (crop->z[i] > 0) & (crop->inside[i] > BAND_PX);
+    collect(crop, limit, chosen, &inside);
+    memset(on, 0, pixels);
     for (int32_t k = 0; k < count; k++) {
-        int32_t counts[2] = {0, 0};
-        on_plane(crop, planes + 4 * k, limit, ring, inside, here, counts);
-        if (!(counts[0] > RING_SHARE * rings && counts[1] <= INSIDE_SHARE * insides)) continue;
-        for (size_t i = 0; i < pixels; i++) on[i] |= here[i] & (crop->inverse[i] > 0);
+        const float *plane = planes + 4 * k;
+        if (count_on(&ring, plane) > RING_SHARE * ring.count &&
+            count_on(&inside, plane) <= INSIDE_SHARE * inside.count)
+            mark(crop, plane, limit, on);
     }
 }
 
@@ -110,19 +140,18 @@ static void mark(const Crop *crop, const float *planes, int32_t count, const flo
 API int32_t surfaces(const Crop *crop, const float *planes, int32_t count, double noise,
                      int32_t exact, byte *on) {
     size_t pixels = area(crop->height, crop->width);
-    float *floats = malloc((5 * pixels + (size_t)crop->width + 16) * sizeof(float) + 3 * pixels);
+    float *floats = malloc((6 * pixels + (size_t)crop->width + 16) * sizeof(float) + pixels);
     if (!floats) return NO_MEMORY;
-    float *steady = floats, *limit = floats + pixels, *mean = floats + 2 * pixels;
-    byte *bytes = (byte *)(floats + 5 * pixels + (size_t)crop->width + 16);
+    float *steady = floats, *limit = floats + pixels, *room = floats + 2 * pixels;
+    byte *bytes = (byte *)(floats + 6 * pixels + (size_t)crop->width + 16);
     Crop smoothed = *crop;
     if (!exact) {
-        for (size_t i = 0; i < pixels; i++) bytes[i] = crop->inverse[i] > 0;
-        smooth_depth(crop, bytes, steady, mean);
+        smooth_depth(crop, bytes, steady, room);
         smoothed.z = steady;
     }
     float deviation = ON_SURFACE_NOISE * (float)noise;
     for (size_t i = 0; i < pixels; i++) limit[i] = tolerance(smoothed.z[i], deviation);
-    mark(&smoothed, planes, count, limit, bytes, on);
+    mark_all(&smoothed, planes, count, limit, room, bytes, on);
     free(floats);
     return 0;
 }
@@ -195,7 +224,7 @@ static int32_t highest_mode(Levels *levels, double bin_m, double limit, double *
 }
 
 /* How far ahead the surface is that is seen just under an object; -infinity when none is. */
-static double seen_under(const Crop *crop, const float ahead[3], float *room) {
+static double seen_under(const Crop *crop, const double ahead[3], float *room) {
     int32_t w = crop->width, bottom = crop->height - 1;
     while (bottom >= 0 && !memchr(crop->mask + area(bottom, w), 1, (size_t)w)) bottom--;
     int64_t taken = 0;
@@ -207,27 +236,28 @@ static double seen_under(const Crop *crop, const float ahead[3], float *room) {
         for (int32_t v = bottom + UNDER_FIRST; v < least(crop->height, bottom + UNDER_END); v++) {
             float z = crop->z[area(v, w) + (size_t)u];
             if (z > 0)
-                room[taken++] =
-                    (ahead[0] * crop->ray_x[u] + ahead[1] * crop->ray_y[v] + ahead[2]) * z;
+                room[taken++] = z * (float)(ahead[0] * crop->ray_x[u] +
+                                            ahead[1] * crop->ray_y[v] + ahead[2]);
         }
     }
     return taken ? median_of(room, taken) : -INFINITY;
 }
 
-static int32_t base_in(const Crop *crop, const float up[3], const float ahead[3], float noise,
+static int32_t base_in(const Crop *crop, const double up[3], const double ahead[3], float noise,
                        float *room, double out[2]) {
     size_t pixels = area(crop->height, crop->width);
     float *height = room, some[MOST_VALUES + 1];
     Levels levels = {0, 0, room + pixels, room + 2 * pixels};
-    along(crop, up, height);
+    along(crop, up, crop->z, height);
     int64_t count = inside_heights(crop, height, levels.heights);
     if (count < LEAST_PIXELS) return 0;
     count = thin_values(levels.heights, count, some);
-    float low = at_share(some, count, 0.02), high = at_share(some, count, 0.98);
-    find_levels(crop, height, low, high, noise, &levels);
+    float ends[2];
+    at_shares(some, count, END_SHARES, 2, ends);
+    find_levels(crop, height, ends[0], ends[1], noise, &levels);
     if (levels.count < fmax(BASE_READINGS, BASE_SHARE * (double)levels.seen)) return 0;
     double bin_m = median_of(levels.limits, levels.count);
-    int32_t found = highest_mode(&levels, bin_m, low + 2 * bin_m, &out[0]);
+    int32_t found = highest_mode(&levels, bin_m, ends[0] + 2 * bin_m, &out[0]);
     if (found == 1) out[1] = seen_under(crop, ahead, room);
     return found;
 }
@@ -238,7 +268,7 @@ static int32_t base_in(const Crop *crop, const float up[3], const float ahead[3]
  * by as many footprints on a wall. up, ahead: unit axes of the level frame, camera coordinates.
  * out: its height along `up` from the camera, and how far ahead it is seen just under the object
  * (-infinity when it is not seen there), metres. Returns 1 when there is one, else 0. */
-API int32_t find_base(const Crop *crop, const float up[3], const float ahead[3], double noise,
+API int32_t find_base(const Crop *crop, const double up[3], const double ahead[3], double noise,
                       double out[2]) {
     float *room = malloc(3 * area(crop->height, crop->width) * sizeof(float));
     if (!room) return NO_MEMORY;

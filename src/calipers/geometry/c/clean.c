@@ -21,6 +21,8 @@
 #define EXACT_BONUS 0.25f
 /* Readings from which noisy depth is averaged are the object's by this share. */
 #define GOOD_ALPHA 0.85f
+/* Readings are plausible around the middle of these shares of the solid ones. */
+static const double TRUSTED_SHARES[] = {0.15, 0.5, 0.85};
 /* What hides an object is nearer by this factor and so many deviations. */
 #define HIDES 1.03f
 #define HIDES_NOISE 4.0f
@@ -46,18 +48,33 @@ static void *room_for_clean(const Crop *crop, Room *room) {
     return floats;
 }
 
+/* Which readings are the object's for sure, which may be, and which are around it. */
+static void sort_pixels(const Crop *crop, Room *room) {
+    const float *inverse = crop->inverse;
+    const byte *inside = crop->inside, *outside = crop->outside;
+    byte *restrict solid = room->solid, *restrict reach = room->reach;
+    byte *restrict around = room->around;
+    for (size_t i = 0; i < area(crop->height, crop->width); i++) {
+        byte valid = inverse[i] > 0, near = outside[i] <= BAND_PX;
+        solid[i] = valid & (inside[i] > SOLID_PX);
+        reach[i] = valid & near;
+        around[i] = valid & (near ^ 1);
+    }
+}
+
 /* Inverse depth of the object and of what surrounds it, by pixel; 0 where it is not known. Where the
  * object has no solid inside it is the nearest reading around: a thin part is before its background. */
 static void two_sides(const Crop *crop, Room *room) {
     int32_t h = crop->height, w = crop->width;
     size_t count = area(h, w);
-    float *own = room->alpha, *front = room->vote;
+    float *restrict own = room->alpha, *restrict front = room->vote;
+    float *restrict object = room->object;
+    const byte *mask = crop->mask, *taken = crop->taken;
     for (size_t i = 0; i < count; i++)
-        own[i] = crop->mask[i] & !crop->taken[i] ? crop->inverse[i] : 0.0f;
+        own[i] = (float)(mask[i] & (taken[i] ^ 1)) * crop->inverse[i];
     box_max(own, h, w, FRONT_REACH, front, room->mean.row);
-    coarse_mean(crop->inverse, room->solid, h, w, SIDES_REACH, room->object, &room->mean);
-    for (size_t i = 0; i < count; i++)
-        room->object[i] = room->object[i] > 0 ? room->object[i] : front[i];
+    coarse_mean(crop->inverse, room->solid, h, w, SIDES_REACH, object, &room->mean);
+    for (size_t i = 0; i < count; i++) object[i] = object[i] > 0 ? object[i] : front[i];
     coarse_mean(crop->inverse, room->around, h, w, SIDES_REACH, room->ground, &room->mean);
 }
 
@@ -65,12 +82,17 @@ static void two_sides(const Crop *crop, Room *room) {
  * told apart); `clear` says where they are. */
 static void mixture(const Crop *crop, Room *room, float noise, byte *clear) {
     size_t count = area(crop->height, crop->width);
+    const float *object = room->object, *ground = room->ground, *inverse = crop->inverse;
+    const byte *mask = crop->mask;
+    float *restrict alpha = room->alpha, least_noise = CONTRAST_NOISE * noise;
+    byte *restrict told = clear;
     for (size_t i = 0; i < count; i++) {
-        float object = room->object[i], ground = room->ground[i], contrast = object - ground;
-        float needed = larger(CONTRAST * object, CONTRAST_NOISE * noise);
-        clear[i] = object > 0 && ground > 0 && fabsf(contrast) > needed;
-        float share = (crop->inverse[i] - ground) / (clear[i] ? contrast : 1.0f);
-        room->alpha[i] = clear[i] ? smaller(larger(share, 0.0f), 1.0f) : (float)crop->mask[i];
+        float contrast = object[i] - ground[i], needed = larger(CONTRAST * object[i], least_noise);
+        int apart = (object[i] > 0) & (ground[i] > 0) & (fabsf(contrast) > needed);
+        float share = (inverse[i] - ground[i]) / (apart ? contrast : 1.0f);
+        float within = smaller(larger(share, 0.0f), 1.0f), given = (float)mask[i];
+        alpha[i] = apart ? within : given;
+        told[i] = (byte)apart;
     }
 }
 
@@ -109,30 +131,35 @@ static void drop_implausible(const Crop *crop, Room *room, byte *pixels) {
     if (taken < 8 || !span(pixels, crop->height, crop->width, ends)) return;
     float some[MOST_VALUES + 1];
     taken = thin_values(values, taken, some);
-    float low = at_share(some, taken, 0.15), middle = at_share(some, taken, 0.5);
-    float high = at_share(some, taken, 0.85);
+    float q[3];
+    at_shares(some, taken, TRUSTED_SHARES, 3, q);
     double extent = most(ends[1] - ends[0], ends[3] - ends[2]) / crop->fx;
-    float slack = (float)(middle * (0.7 * extent + 0.02));
-    for (size_t i = 0; i < count; i++)
-        pixels[i] &= (crop->inverse[i] > low - slack) & (crop->inverse[i] < high + slack);
+    float slack = (float)(q[1] * (0.7 * extent + 0.02));
+    float low = q[0] - slack, high = q[2] + slack;
+    const float *inverse = crop->inverse;
+    byte *restrict kept = pixels;
+    for (size_t i = 0; i < count; i++) kept[i] &= (inverse[i] > low) & (inverse[i] < high);
 }
 
 /* Share of the rim beside which something is nearer: there the object goes on behind it. */
 static double hidden_share(const Crop *crop, const byte *pixels, const byte *rim,
                            const float *settled, float noise, Room *room) {
     int32_t h = crop->height, w = crop->width;
-    float *others = room->object, *half = room->ground, *nearest = room->alpha;
-    for (size_t i = 0; i < area(h, w); i++)
-        others[i] = pixels[i] | crop->mask[i] ? 0.0f : crop->inverse[i];
+    size_t count = area(h, w);
+    float *restrict others = room->object, *half = room->ground, *nearest = room->alpha;
+    const float *inverse = crop->inverse;
+    const byte *mask = crop->mask;
+    for (size_t i = 0; i < count; i++)
+        others[i] = (float)((pixels[i] | mask[i]) ^ 1) * inverse[i];
     halve(others, h, w, half);
     box_max(half, (h + 1) / 2, (w + 1) / 2, 1, room->vote, room->mean.row);
     fine(room->vote, h, w, nearest);
-    int64_t all = 0, hidden = 0;
-    for (size_t i = 0; i < area(h, w); i++) {
+    int32_t all = 0, hidden = 0;
+    for (size_t i = 0; i < count; i++) {
         all += rim[i];
         hidden += rim[i] & (nearest[i] > HIDES * settled[i] + HIDES_NOISE * noise);
     }
-    return all ? (double)hidden / (double)all : 0.0;
+    return all ? (double)hidden / all : 0.0;
 }
 
 /* The pixels that belong to the object by depth and mask. */
@@ -143,11 +170,14 @@ static void choose(const Crop *crop, const byte *on_surface, const byte *clear, 
         for (size_t i = 0; i < count; i++) room->vote[i] = room->alpha[i] + EXACT_BONUS;
     else
         box_mean(room->alpha, room->reach, crop->height, crop->width, 1, room->vote, &room->mean);
+    const byte *inside = crop->inside, *mask = crop->mask, *taken = crop->taken;
+    const byte *solid = room->solid, *reach = room->reach;
+    const float *vote = room->vote;
+    byte *restrict chosen = pixels;
     for (size_t i = 0; i < count; i++) {
-        byte inner = crop->inside[i] > BAND_PX;
-        byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
-        byte own = crop->mask[i] | (clear[i] & !crop->taken[i]);
-        pixels[i] = like & own & (inner | !on_surface[i]);
+        byte like = solid[i] | (reach[i] & (vote[i] > 0.5f));
+        byte own = mask[i] | (clear[i] & (taken[i] ^ 1));
+        chosen[i] = like & own & ((inside[i] > BAND_PX) | (on_surface[i] ^ 1));
     }
 }
 
@@ -165,12 +195,7 @@ API int32_t clean(const Crop *crop, const byte *on_surface, double noise, int32_
     Room room;
     void *memory = room_for_clean(crop, &room);
     if (!memory) return NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        byte valid = crop->inverse[i] > 0, near = crop->outside[i] <= BAND_PX;
-        room.solid[i] = valid & (crop->inside[i] > SOLID_PX);
-        room.reach[i] = valid & near;
-        room.around[i] = valid & !near;
-    }
+    sort_pixels(crop, &room);
     two_sides(crop, &room);
     byte *clear = room.around;
     mixture(crop, &room, (float)noise, clear);
@@ -179,7 +204,8 @@ API int32_t clean(const Crop *crop, const byte *on_surface, double noise, int32_
     int32_t status = 0;
     memcpy(settled, crop->inverse, count * sizeof(float));
     if (!exact) {
-        for (size_t i = 0; i < count; i++) room.good[i] = pixels[i] & (room.alpha[i] > GOOD_ALPHA);
+        byte *restrict good = room.good;
+        for (size_t i = 0; i < count; i++) good[i] = pixels[i] & (room.alpha[i] > GOOD_ALPHA);
         status = settle(crop, pixels, room.good, (float)noise, settled);
         if (!status) status = drop_islands(crop, settled, pixels);
     }

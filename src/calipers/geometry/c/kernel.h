@@ -35,14 +35,14 @@ typedef uint8_t byte;
 typedef struct {
     int32_t height, width;
     double fx, fy, cx, cy; /* of the crop, pixels */
-    const float *ray_x;    /* (width) x/z of each column */
-    const float *ray_y;    /* (height) y/z of each row */
-    const float *z;        /* (height, width) depth, metres */
-    const float *inverse;  /* (height, width) 1/depth */
-    const byte *mask;      /* (height, width) the object's mask as given */
-    const byte *taken;     /* (height, width) pixels of other objects' masks */
-    const byte *inside;    /* (height, width) steps to the outline, from inside the mask */
-    const byte *outside;   /* (height, width) steps to the outline, from outside */
+    float *ray_x;          /* (width) x/z of each column */
+    float *ray_y;          /* (height) y/z of each row */
+    float *z;              /* (height, width) depth, metres */
+    float *inverse;        /* (height, width) 1/depth */
+    byte *mask;            /* (height, width) the object's mask as given */
+    byte *taken;           /* (height, width) pixels of other objects' masks */
+    byte *inside;          /* (height, width) steps to the outline, from inside the mask */
+    byte *outside;         /* (height, width) steps to the outline, from outside */
 } Crop;
 
 static inline size_t area(int32_t height, int32_t width) { return (size_t)height * (size_t)width; }
@@ -76,12 +76,16 @@ void fine(const float *half, int32_t height, int32_t width, float *out);
 /* The value that has `rank` smaller ones before it; reorders `values`. */
 float select_rank(float *values, int64_t count, int64_t rank);
 float median_of(float *values, int64_t count);
-/* The value at a share (0 to 1) of `count` values between 1 and MOST_VALUES + 1; reorders them. */
-float at_share(float *values, int64_t count, double share);
+/* The values at ascending shares (0 to 1) of `count` values, at least one; reorders them. */
+void at_shares(float *values, int64_t count, const double *shares, int32_t wanted, float *out);
 /* Take every n-th value so that at most MOST_VALUES + 1 are left; returns how many. */
 int64_t thin_values(const float *values, int64_t count, float *out);
 
 /* outline.c */
+/* Steps of a king on a chess board, at most MOST_STEPS: `inside` is 1 on the outermost pixels of the
+ * mask and grows inwards, `outside` is 1 on the pixels next to it and grows outwards; 0 elsewhere.
+ * What lies beyond the crop is unknown and does not count as outside. */
+API int32_t outline(const byte *mask, int32_t height, int32_t width, byte *inside, byte *outside);
 /* Pixels of a mask with one of their eight neighbours outside it or beyond the image. */
 void rim_of(const byte *mask, int32_t height, int32_t width, byte *rim);
 

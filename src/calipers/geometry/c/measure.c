@@ -22,11 +22,31 @@ static const double SAMPLE_AT[SAMPLES] = {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0};
 #define DEEP_LOW 0.5
 #define DEEP_HIGH 1.6
 
+/* The reading at the pixel nearest to (row, column). */
+static float reading_at(const float *z, int32_t height, int32_t width, double row, double column) {
+    double nearest = INFINITY;
+    float found = 0;
+    for (int32_t v = 0; v < height; v++) {
+        double rows = (v - row) * (v - row);
+        if (rows >= nearest) continue;
+        for (int32_t u = 0; u < width; u++) {
+            double apart = rows + (u - column) * (u - column);
+            if (z[area(v, width) + (size_t)u] > 0 && apart < nearest)
+                nearest = apart, found = z[area(v, width) + (size_t)u];
+        }
+    }
+    return found;
+}
+
 /* Points of the object in picture order: points (N, 3), camera frame, metres; on_rim (N). Depth of
- * each pixel (h, w), 0 where there is no object, goes to `z`. Returns N. */
+ * each pixel (h, w), 0 where there is no object, goes to `z`. depth: mean, 5th, 50th and 95th
+ * percentile, and the reading at the pixel nearest to the middle of all. Returns N; 0 leaves `depth`
+ * as it is. */
 API int32_t gather_points(const Crop *crop, const byte *pixels, const byte *rim,
-                          const float *settled, float *z, float *points, byte *on_rim) {
-    int32_t taken = 0;
+                          const float *settled, float *z, float *points, byte *on_rim,
+                          double depth[5]) {
+    int32_t taken = 0, stride = 1, few = 0;
+    double rows = 0, columns = 0, sum = 0;
     for (int32_t v = 0; v < crop->height; v++)
         for (int32_t u = 0; u < crop->width; u++) {
             size_t i = area(v, crop->width) + (size_t)u;
@@ -35,40 +55,19 @@ API int32_t gather_points(const Crop *crop, const byte *pixels, const byte *rim,
             float *to = points + 3 * (size_t)taken;
             to[0] = crop->ray_x[u] * z[i], to[1] = crop->ray_y[v] * z[i], to[2] = z[i];
             on_rim[taken++] = rim[i];
+            rows += v, columns += u, sum += z[i];
         }
-    return taken;
-}
-
-/* Readings of an object: mean, 5th, 50th and 95th percentile, and the one at the pixel nearest to
- * the middle of them all, metres. Returns 0 when there is no pixel. */
-API int32_t readings(const Crop *crop, double out[5]) {
-    size_t pixels = area(crop->height, crop->width);
-    float *values = calloc(pixels, sizeof(float)), some[MOST_VALUES + 1];
-    if (!values) return NO_MEMORY;
-    double rows = 0, columns = 0, sum = 0, nearest = INFINITY;
-    int64_t taken = 0;
-    for (size_t i = 0; i < pixels; i++) {
-        if (!(crop->z[i] > 0)) continue;
-        rows += (double)(i / (size_t)crop->width), columns += (double)(i % (size_t)crop->width);
-        sum += crop->z[i];
-        values[taken++] = crop->z[i];
-    }
-    double v = rows / (double)taken, u = columns / (double)taken;
-    for (size_t i = 0; i < pixels; i++) {
-        if (!(crop->z[i] > 0)) continue;
-        double dv = (double)(i / (size_t)crop->width) - v;
-        double du = (double)(i % (size_t)crop->width) - u;
-        if (dv * dv + du * du >= nearest) continue;
-        nearest = dv * dv + du * du;
-        out[4] = crop->z[i];
-    }
-    int64_t few = thin_values(values, taken, some);
-    free(values);
     if (!taken) return 0;
-    out[0] = sum / (double)taken;
-    out[1] = at_share(some, few, 0.05), out[2] = at_share(some, few, 0.5);
-    out[3] = at_share(some, few, 0.95);
-    return 1;
+    float some[MOST_VALUES + 1];
+    stride += taken / MOST_VALUES;
+    for (int32_t k = 0; k < taken; k += stride) some[few++] = points[3 * (size_t)k + 2];
+    const double shares[] = {0.05, 0.5, 0.95};
+    float found[3];
+    at_shares(some, few, shares, 3, found);
+    depth[0] = sum / taken;
+    for (int32_t k = 0; k < 3; k++) depth[1 + k] = found[k];
+    depth[4] = reading_at(z, crop->height, crop->width, rows / taken, columns / taken);
+    return taken;
 }
 
 static float dot(const float *point, const float *axis) {
@@ -227,20 +226,20 @@ API int32_t far_side(const float *forward, const byte *kept, int32_t height, int
     return 0;
 }
 
-/* Keep those of (count, 3) points that the object itself hides from the camera: they lie behind one
- * of its pixels. Writes them over `points`; returns how many. */
-API int32_t hidden_points(const Crop *crop, float *points, int32_t count) {
+/* Keep those of (count, 3) points that lie behind a pixel of depth `z` (height, width), as seen by the
+ * crop's camera. Writes them over `points`; returns how many. */
+API int32_t hidden_points(const Crop *crop, const float *z, float *points, int32_t count) {
     int32_t taken = 0;
     for (int32_t k = 0; k < count; k++) {
-        const float x = points[3 * k], y = points[3 * k + 1], z = points[3 * k + 2];
-        if (!(z > 0)) continue;
-        double u = nearbyint(x / z * crop->fx + crop->cx);
-        double v = nearbyint(y / z * crop->fy + crop->cy);
+        const float x = points[3 * k], y = points[3 * k + 1], far = points[3 * k + 2];
+        if (!(far > 0)) continue;
+        double u = nearbyint(x / far * crop->fx + crop->cx);
+        double v = nearbyint(y / far * crop->fy + crop->cy);
         if (!(u >= 0 && v >= 0 && u < crop->width && v < crop->height)) continue;
-        float seen = crop->z[area((int32_t)v, crop->width) + (size_t)u];
-        if (!(seen > 0 && z > seen)) continue;
+        float seen = z[area((int32_t)v, crop->width) + (size_t)u];
+        if (!(seen > 0 && far > seen)) continue;
         float *to = points + 3 * (size_t)taken++;
-        to[0] = x, to[1] = y, to[2] = z;
+        to[0] = x, to[1] = y, to[2] = far;
     }
     return taken;
 }

@@ -9,9 +9,17 @@ static void swap(float *a, float *b) {
     *b = kept;
 }
 
+static float extreme(const float *values, int64_t count, int highest) {
+    float found = values[0];
+    for (int64_t i = 1; i < count; i++)
+        found = highest ? larger(found, values[i]) : smaller(found, values[i]);
+    return found;
+}
+
 /* Hoare's selection with the median of three as pivot. */
 float select_rank(float *values, int64_t count, int64_t rank) {
     int64_t low = 0, high = count - 1;
+    if (rank == 0 || rank == high) return extreme(values, count, rank > 0);
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         if (values[middle] < values[low]) swap(&values[middle], &values[low]);
@@ -42,8 +50,13 @@ float median_of(float *values, int64_t count) {
     return (lower + upper) / 2;
 }
 
-float at_share(float *values, int64_t count, double share) {
-    return select_rank(values, count, (int64_t)nearbyint(share * (double)(count - 1)));
+void at_shares(float *values, int64_t count, const double *shares, int32_t wanted, float *out) {
+    int64_t first = 0;
+    for (int32_t k = 0; k < wanted; k++) {
+        int64_t rank = (int64_t)nearbyint(shares[k] * (double)(count - 1));
+        out[k] = select_rank(values + first, count - first, rank - first);
+        first = rank;
+    }
 }
 
 int64_t thin_values(const float *values, int64_t count, float *out) {
@@ -52,11 +65,12 @@ int64_t thin_values(const float *values, int64_t count, float *out) {
     return taken;
 }
 
-/* Quantiles (shares of 1) of at most about MOST_VALUES evenly taken values; count is at least 1. */
+/* Quantiles (shares of 1) of at most about MOST_VALUES evenly taken values, shares ascending; count is at
+ * least 1. */
 API int32_t quantiles(const float *values, int64_t count, const double *shares, int32_t wanted,
                       float *out) {
     float some[MOST_VALUES + 1];
     int64_t taken = thin_values(values, count, some);
-    for (int32_t k = 0; k < wanted; k++) out[k] = at_share(some, taken, shares[k]);
+    at_shares(some, taken, shares, wanted, out);
     return wanted;
 }

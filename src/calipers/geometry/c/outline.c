@@ -36,33 +36,6 @@ API void cover(const byte *mask, int64_t count, byte *covered) {
     }
 }
 
-static int is_reading(float z) { return z > FLT_MIN && z < FLT_MAX; }
-
-/* Copy every step-th pixel of a frame from (top, left) on into a crop of (height, width).
- * `depth` is row-major with `frame_width`, `mask` and `covered` are stored column by column with
- * `frame_height`. */
-API void cut(const float *depth, int32_t frame_width, const byte *mask, const byte *covered,
-             int32_t frame_height, int32_t top, int32_t left, int32_t step, int32_t height,
-             int32_t width, float *z, float *inverse, byte *own, byte *taken) {
-    for (int32_t v = 0; v < height; v++) {
-        const float *from = depth + area(top + v * step, frame_width) + left;
-        size_t row = area(v, width);
-        for (int32_t u = 0; u < width; u++) {
-            float reading = from[u * step];
-            z[row + u] = is_reading(reading) ? reading : 0.0f;
-            inverse[row + u] = is_reading(reading) ? 1.0f / reading : 0.0f;
-        }
-    }
-    for (int32_t u = 0; u < width; u++) {
-        size_t column = area(left + u * step, frame_height) + (size_t)top;
-        for (int32_t v = 0; v < height; v++) {
-            size_t from = column + (size_t)v * (size_t)step, to = area(v, width) + (size_t)u;
-            own[to] = mask[from] != 0;
-            taken[to] = covered[from] > own[to];
-        }
-    }
-}
-
 /* Keep the pixels whose eight neighbours, as far as there are, are all set. */
 static void shrink(const byte *in, int32_t height, int32_t width, byte *out, byte *row) {
     row[0] = row[width + 1] = 1;
@@ -87,16 +60,14 @@ static void count_steps(const byte *mask, int32_t height, int32_t width, byte *s
     memcpy(steps, mask, count);
     for (int32_t k = 1; k < MOST_STEPS; k++) {
         shrink(now, height, width, next, row);
-        for (size_t i = 0; i < count; i++) steps[i] = (byte)(steps[i] + next[i]);
+        byte *restrict sum = steps;
+        for (size_t i = 0; i < count; i++) sum[i] = (byte)(sum[i] + next[i]);
         byte *kept = now;
         now = next;
         next = kept;
     }
 }
 
-/* Steps of a king on a chess board, at most MOST_STEPS: `inside` is 1 on the outermost pixels of the
- * mask and grows inwards, `outside` is 1 on the pixels next to it and grows outwards; 0 elsewhere.
- * What lies beyond the crop is unknown and does not count as outside. */
 API int32_t outline(const byte *mask, int32_t height, int32_t width, byte *inside, byte *outside) {
     size_t count = area(height, width);
     byte *room = malloc(3 * count + (size_t)width + 2);
@@ -107,6 +78,47 @@ API int32_t outline(const byte *mask, int32_t height, int32_t width, byte *insid
     count_steps(others, height, width, outside, room + count);
     free(room);
     return 0;
+}
+
+static void cut_depth(const float *depth, int32_t frame_width, int32_t top, int32_t left,
+                      int32_t step, const Crop *crop) {
+    for (int32_t v = 0; v < crop->height; v++) {
+        const float *from = depth + area(top + v * step, frame_width) + left;
+        float *restrict z = crop->z + area(v, crop->width);
+        float *restrict inverse = crop->inverse + area(v, crop->width);
+        for (int32_t u = 0; u < crop->width; u++) z[u] = from[u * step];
+        for (int32_t u = 0; u < crop->width; u++) {
+            int valid = (z[u] > FLT_MIN) & (z[u] < FLT_MAX);
+            float one_over = 1.0f / z[u];
+            inverse[u] = valid ? one_over : 0.0f;
+            z[u] = valid ? z[u] : 0.0f;
+        }
+    }
+}
+
+static void cut_masks(const byte *mask, const byte *covered, int32_t frame_height, int32_t top,
+                      int32_t left, int32_t step, const Crop *crop) {
+    size_t width = (size_t)crop->width, apart = (size_t)step;
+    for (size_t u = 0; u < width; u++) {
+        size_t from = area(left, frame_height) + u * apart * (size_t)frame_height + (size_t)top;
+        byte *restrict own = crop->mask + u, *restrict taken = crop->taken + u;
+        for (int32_t v = 0; v < crop->height; v++, from += apart, own += width, taken += width) {
+            *own = mask[from] != 0;
+            *taken = covered[from] > *own;
+        }
+    }
+}
+
+/* Fill the arrays of a crop with every step-th pixel of a frame from (top, left) on. Its size and
+ * camera are set. `depth` is row-major with `frame_width`; `mask` and `covered` are stored column by
+ * column with `frame_height`. */
+API int32_t cut(const float *depth, int32_t frame_height, int32_t frame_width, const byte *mask,
+                const byte *covered, int32_t top, int32_t left, int32_t step, const Crop *crop) {
+    for (int32_t u = 0; u < crop->width; u++) crop->ray_x[u] = (float)((u - crop->cx) / crop->fx);
+    for (int32_t v = 0; v < crop->height; v++) crop->ray_y[v] = (float)((v - crop->cy) / crop->fy);
+    cut_depth(depth, frame_width, top, left, step, crop);
+    cut_masks(mask, covered, frame_height, top, left, step, crop);
+    return outline(crop->mask, crop->height, crop->width, crop->inside, crop->outside);
 }
 
 void rim_of(const byte *mask, int32_t height, int32_t width, byte *rim) {

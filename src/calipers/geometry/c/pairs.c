@@ -6,6 +6,7 @@
 
 /* Of each cloud so many points are tried first, then so many, then perhaps all. */
 #define FEW 128
+#define LANES 8 /* so many at a time */
 #define MORE 800
 /* How often one goes to the nearest point of the other cloud and back. */
 #define ROUNDS 2
@@ -21,19 +22,20 @@ static int64_t even(int64_t k, int64_t wanted, int64_t count) {
     return (int64_t)((double)k * step);
 }
 
-/* The farthest of some evenly chosen points along each direction to a neighbour in a 3x3x3 grid. */
+/* The farthest of some evenly chosen points along the directions to the 26 neighbours in a 3x3x3
+ * grid: both ends along 13 axes. */
 static void mark_ends(const float *points, int64_t count, byte *chosen) {
     int64_t stride = 1 + count / ENDS_OF;
-    for (int32_t d = 0; d < DIRECTIONS + 1; d++) {
-        if (d == DIRECTIONS / 2) continue; /* the point itself */
+    for (int32_t d = 0; d < DIRECTIONS / 2; d++) {
         float x = (float)(d % 3 - 1), y = (float)(d / 3 % 3 - 1), z = (float)(d / 9 - 1);
-        float best = -INFINITY;
-        int64_t end = 0;
+        float low = INFINITY, high = -INFINITY;
+        int64_t lowest = 0, highest = 0;
         for (int64_t k = 0; k < count; k += stride) {
             float at = x * points[3 * k] + y * points[3 * k + 1] + z * points[3 * k + 2];
-            if (at > best) best = at, end = k;
+            if (at < low) low = at, lowest = k;
+            if (at > high) high = at, highest = k;
         }
-        chosen[end] = 1;
+        chosen[lowest] = chosen[highest] = 1;
     }
 }
 
@@ -58,6 +60,19 @@ static const float *nearest(const float *points, int64_t count, const float *to)
         if (here < best) best = here, found = points + 3 * k;
     }
     return found;
+}
+
+/* The least squared distance from `to` to the FEW points at x, y, z. */
+static float least_square(const float *x, const float *y, const float *z, const float *to) {
+    float lowest[LANES];
+    for (int32_t lane = 0; lane < LANES; lane++) lowest[lane] = INFINITY;
+    for (int32_t k = 0; k < FEW; k += LANES)
+        for (int32_t lane = 0; lane < LANES; lane++) {
+            float dx = x[k + lane] - to[0], dy = y[k + lane] - to[1], dz = z[k + lane] - to[2];
+            lowest[lane] = smaller(lowest[lane], dx * dx + dy * dy + dz * dz);
+        }
+    for (int32_t lane = 1; lane < LANES; lane++) lowest[0] = smaller(lowest[0], lowest[lane]);
+    return lowest[0];
 }
 
 /* One cloud and what is sampled from it. */
@@ -89,11 +104,12 @@ static void prepare(const float *points, int64_t count, Cloud *cloud) {
 
 static void closest(const Cloud *a, const Cloud *b, float ends[6]) {
     const float *at_a = a->few, *at_b = b->few;
-    float best = INFINITY;
+    float best = INFINITY, x[FEW], y[FEW], z[FEW];
+    for (int32_t k = 0; k < FEW; k++)
+        x[k] = b->few[3 * k], y[k] = b->few[3 * k + 1], z[k] = b->few[3 * k + 2];
     for (int32_t k = 0; k < FEW; k++) {
-        const float *other = nearest(b->few, FEW, a->few + 3 * k);
-        float here = square(other, a->few + 3 * k);
-        if (here < best) best = here, at_a = a->few + 3 * k, at_b = other;
+        float here = least_square(x, y, z, a->few + 3 * k);
+        if (here < best) best = here, at_a = a->few + 3 * k;
     }
     for (int32_t round = 0; round < ROUNDS; round++) {
         at_b = nearest(b->more, MORE, at_a);

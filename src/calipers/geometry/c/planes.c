@@ -169,3 +169,38 @@ API void count_edges(const float *depth, int32_t height, int32_t width, int64_t 
         }
     }
 }
+
+/* The value at a share of the values from `first` on, between two neighbours by their distance; those
+ * before `first` are not larger. Moves `first` on. */
+static double between(float *values, int64_t count, double share, int64_t *first) {
+    double place = share * (double)(count - 1);
+    int64_t below = (int64_t)place;
+    double low = select_rank(values + *first, count - *first, below - *first);
+    *first = below;
+    if (below >= count - 1) return low;
+    double high = values[below + 1];
+    for (int64_t k = below + 2; k < count; k++) high = fmin(high, values[k]);
+    return low + (place - (double)below) * (high - low);
+}
+
+/* Of a (height, width) depth map: share of valid readings, then the lowest, 5th, 50th and 95th
+ * percentile and the highest of every 4th reading of every 4th row (of all when none of these is
+ * valid), metres. Returns 0 when no reading is valid. */
+API int32_t depth_stats(const float *depth, int32_t height, int32_t width, double out[6]) {
+    size_t pixels = area(height, width);
+    float *values = malloc(pixels * sizeof(float));
+    if (!values) return NO_MEMORY;
+    int64_t valid = 0, count = 0, first = 0;
+    for (size_t i = 0; i < pixels; i++) valid += depth[i] > 0;
+    for (int32_t step = 4; valid && !count; step -= 3)
+        for (int32_t v = 0; v < height; v += step)
+            for (int32_t u = 0; u < width; u += step) {
+                float z = depth[area(v, width) + (size_t)u];
+                if (z > 0) values[count++] = z;
+            }
+    const double shares[5] = {0, 0.05, 0.5, 0.95, 1};
+    for (int32_t k = 0; count && k < 5; k++) out[1 + k] = between(values, count, shares[k], &first);
+    out[0] = (double)valid / (double)pixels;
+    free(values);
+    return count > 0;
+}

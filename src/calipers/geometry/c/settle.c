@@ -29,11 +29,13 @@ static const int32_t COMPARE_REACH[] = {2, 1};
 /* A step in inverse depth that divides pieces, and the share of all below which one is small. */
 #define ISLAND_STEP 0.04f
 #define ISLAND_SHARE 0.15
+/* The ends of the largest piece: shares of its readings. */
+static const double END_SHARES[] = {0.02, 0.98};
 
-/* Readings at offsets (u, v) from a pixel, less the first of them. */
+/* Readings at offsets (u, v) from a pixel, less the reading there. */
 typedef struct {
     int32_t count;
-    float first;
+    float here;
     struct {
         float value, u, v;
     } at[PLANE_SIDE * PLANE_SIDE];
@@ -49,31 +51,25 @@ typedef struct {
     float mean, slope_u, slope_v, at_u, at_v;
 } LocalPlane;
 
-/* Count a reading in (sign 1) or out (-1). */
-static void count_in(Moments *m, float sign, float value, float u, float v) {
-    float su = sign * u, sv = sign * v;
-    m->n += sign, m->i += sign * value, m->u += su, m->v += sv;
-    m->uu += su * u, m->uv += su * v, m->vv += sv * v;
-    m->iu += su * value, m->iv += sv * value;
-}
-
-/* The good readings around a pixel. */
+/* The good readings around a pixel, row by row. */
 static void gather(const Crop *crop, const byte *good, int32_t row, int32_t column, Samples *s,
                    Moments *m) {
+    int32_t left = most(0, column - PLANE_REACH);
     int32_t right = least(crop->width - 1, column + PLANE_REACH);
-    s->count = 0;
-    for (int32_t v = most(0, row - PLANE_REACH);
-         v <= least(crop->height - 1, row + PLANE_REACH); v++)
-        for (int32_t u = most(0, column - PLANE_REACH); u <= right; u++) {
-            size_t i = area(v, crop->width) + (size_t)u;
-            if (!good[i]) continue;
-            if (!s->count) s->first = crop->inverse[i];
-            float value = crop->inverse[i] - s->first;
-            s->at[s->count].value = value;
-            s->at[s->count].u = (float)(u - column);
-            s->at[s->count++].v = (float)(v - row);
-            count_in(m, 1, value, (float)(u - column), (float)(v - row));
+    int32_t last = least(crop->height - 1, row + PLANE_REACH);
+    s->count = 0, s->here = crop->inverse[area(row, crop->width) + (size_t)column];
+    for (int32_t v = most(0, row - PLANE_REACH); v <= last; v++) {
+        size_t start = area(v, crop->width);
+        float n = 0, i = 0, su = 0, suu = 0, siu = 0, at_v = (float)(v - row);
+        for (int32_t u = left; u <= right; u++) {
+            if (!good[start + (size_t)u]) continue;
+            float value = crop->inverse[start + (size_t)u] - s->here, at_u = (float)(u - column);
+            s->at[s->count].value = value, s->at[s->count].u = at_u, s->at[s->count++].v = at_v;
+            n += 1, i += value, su += at_u, suu += at_u * at_u, siu += at_u * value;
         }
+        m->n += n, m->i += i, m->u += su, m->uu += suu, m->iu += siu;
+        m->v += n * at_v, m->vv += n * at_v * at_v, m->uv += su * at_v, m->iv += i * at_v;
+    }
 }
 
 /* Least squares with a pull towards no slope. */
@@ -86,6 +82,12 @@ static LocalPlane fit(const Moments *m) {
                         (siv * cuu - siu * cuv) / determinant, mu, mv};
 }
 
+static void count_out(Moments *m, float value, float u, float v) {
+    m->n -= 1, m->i -= value, m->u -= u, m->v -= v;
+    m->uu -= u * u, m->uv -= u * v, m->vv -= v * v;
+    m->iu -= u * value, m->iv -= v * value;
+}
+
 /* Take out the readings that are off a plane; returns how many. */
 static int32_t drop_off(Samples *s, const LocalPlane *plane, float noise, Moments *m) {
     int32_t kept = 0, all = s->count;
@@ -93,11 +95,11 @@ static int32_t drop_off(Samples *s, const LocalPlane *plane, float noise, Moment
     for (int32_t k = 0; k < all; k++) {
         float value = s->at[k].value, u = s->at[k].u, v = s->at[k].v;
         float fitted = start + plane->slope_u * u + plane->slope_v * v;
-        float limit = PLANE_NOISE * noise + PLANE_SHARE * (s->first + fitted);
-        if (fabsf(value - fitted) < limit)
-            s->at[kept++] = s->at[k];
-        else
-            count_in(m, -1, value, u, v);
+        float limit = PLANE_NOISE * noise + PLANE_SHARE * (s->here + fitted);
+        if (!(fabsf(value - fitted) < limit))
+            count_out(m, value, u, v);
+        else if (kept++ < k)
+            s->at[kept - 1] = s->at[k];
     }
     s->count = kept;
     return all - kept;
@@ -115,8 +117,19 @@ static float extended(const Crop *crop, const byte *good, int32_t row, int32_t c
         plane = fit(&m);
     if (s.count < PLANE_READINGS) return 0;
     float step = -plane.slope_u * plane.at_u - plane.slope_v * plane.at_v;
-    float mean = s.first + plane.mean, limit = PLANE_STEP * mean;
+    float mean = s.here + plane.mean, limit = PLANE_STEP * mean;
     return mean + larger(smaller(step, limit), -limit);
+}
+
+/* The pixels whose reading agrees with what is around it. */
+static void keep_agreeing(const Crop *crop, const byte *pixels, const float *local, float noise,
+                          byte *good) {
+    const float *inverse = crop->inverse;
+    byte *restrict agreeing = good;
+    for (size_t i = 0; i < area(crop->height, crop->width); i++) {
+        float limit = AGREES * local[i] + noise;
+        agreeing[i] = pixels[i] & (local[i] > 0) & (fabsf(inverse[i] - local[i]) < limit);
+    }
 }
 
 int32_t settle(const Crop *crop, byte *pixels, byte *good, float noise, float *settled) {
@@ -129,9 +142,7 @@ int32_t settle(const Crop *crop, byte *pixels, byte *good, float noise, float *s
     byte *rim = (byte *)(floats + 4 * count + (size_t)w + 16);
     for (size_t k = 0; k < sizeof COMPARE_REACH / sizeof *COMPARE_REACH; k++) {
         coarse_mean(crop->inverse, good, h, w, COMPARE_REACH[k], local, &room);
-        for (size_t i = 0; i < count; i++)
-            good[i] = pixels[i] & (local[i] > 0) &
-                      (fabsf(crop->inverse[i] - local[i]) < AGREES * local[i] + AGREES_NOISE * noise);
+        keep_agreeing(crop, pixels, local, AGREES_NOISE * noise, good);
     }
     box_mean(crop->inverse, good, h, w, AVERAGE_REACH, settled, &room);
     rim_of(pixels, h, w, rim);
@@ -238,7 +249,9 @@ static void find_odd(Half *half, int32_t largest, double small, byte *odd, float
     for (size_t i = 0; i < count; i++)
         if (half->labels[i] == largest) values[taken++] = half->inverse[i];
     taken = thin_values(values, taken, some);
-    float low = at_share(some, taken, 0.02), high = at_share(some, taken, 0.98);
+    float ends[2];
+    at_shares(some, taken, END_SHARES, 2, ends);
+    float low = ends[0], high = ends[1];
     for (size_t i = 0; i < count; i++) {
         int32_t piece = half->labels[i];
         float inverse = half->inverse[i];
