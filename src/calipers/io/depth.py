@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tokenize
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,39 +27,56 @@ def read_depth(path: Path, name: str) -> NDArray[Any]:
     Raises:
         Skip: ``unreadable_depth``, ``wrong_depth_format`` or ``decompression_bomb``.
     """
-    return _read_npy(path, name) if path.suffix.lower() == ".npy" else _read_image(path, name)
-
-
-def _read_npy(path: Path, name: str) -> NDArray[Any]:
+    if path.suffix.lower() != ".npy":
+        with open_file(path, name) as file:
+            return _decode_image(file, name)
     try:  # mapped, so that a header that lies about the size allocates nothing
         array = np.lib.format.open_memmap(path, mode="r")
     except NPY_ERRORS as error:
         raise Skip("unreadable_depth", f"{name}: {error}") from error
-    wide = array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.dtype.itemsize >= 2)
-    if array.ndim != 2 or not wide:
-        detail = f"{name}: wanted a 2-d array of floats, got {array.ndim}-d {array.dtype}"
-        raise Skip("wrong_depth_format", detail)
-    if array.size > MAX_PIXELS:
-        raise Skip("decompression_bomb", f"{name}: over the limit of {MAX_PIXELS} pixels")
+    _check_npy(array.shape, array.dtype, name)
     return np.asarray(array)
 
 
-def _read_image(path: Path, name: str) -> NDArray[Any]:
-    with open_file(path, name) as file:
-        try:
-            image = open_image(file, name)
-        except Skip as skip:
-            reason = "unreadable_depth" if skip.reason == "not_an_image" else skip.reason
-            raise Skip(reason, skip.detail) from skip
-        if image.mode not in (*WIDE_MODES, "F"):
-            detail = f"{name}: wanted one band of 16 bits, got {image.mode} pixels"
-            raise Skip("wrong_depth_format", detail)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return np.asarray(image)
-        except PIL_ERRORS as error:
-            raise Skip("unreadable_depth", f"{name}: {error}") from error
+def decode_depth(file: IO[bytes], name: str) -> NDArray[Any]:
+    """Read a depth array from an open file; of which kind its name says. As `read_depth`."""
+    if not name.lower().endswith(".npy"):
+        return _decode_image(file, name)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+        _check_npy(shape, dtype, name)
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except NPY_ERRORS as error:
+        raise Skip("unreadable_depth", f"{name}: {error}") from error
+
+
+def _check_npy(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
+    wide = dtype.kind == "f" or (dtype.kind in "iu" and dtype.itemsize >= 2)
+    if len(shape) != 2 or not wide:
+        detail = f"{name}: wanted a 2-d array of floats, got {len(shape)}-d {dtype}"
+        raise Skip("wrong_depth_format", detail)
+    if math.prod(shape) > MAX_PIXELS:
+        raise Skip("decompression_bomb", f"{name}: over the limit of {MAX_PIXELS} pixels")
+
+
+def _decode_image(file: IO[bytes], name: str) -> NDArray[Any]:
+    try:
+        image = open_image(file, name)
+    except Skip as skip:
+        reason = "unreadable_depth" if skip.reason == "not_an_image" else skip.reason
+        raise Skip(reason, skip.detail) from skip
+    if image.mode not in (*WIDE_MODES, "F"):
+        detail = f"{name}: wanted one band of 16 bits, got {image.mode} pixels"
+        raise Skip("wrong_depth_format", detail)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(image)
+    except PIL_ERRORS as error:
+        raise Skip("unreadable_depth", f"{name}: {error}") from error
 
 
 def to_metres(raw: NDArray[Any], scale: float | None) -> Floats:

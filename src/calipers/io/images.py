@@ -115,7 +115,13 @@ def open_image(file: IO[bytes], name: str) -> ImageFile:
 
 
 def read_picture(path: Path, name: str, *, pixels: bool) -> Picture:
-    """Open a picture and prove it whole.
+    """Open a picture and prove it whole; the same as `decode_picture` of its file."""
+    with open_file(path, name) as file:
+        return decode_picture(file, name, pixels=pixels)
+
+
+def decode_picture(file: IO[bytes], name: str, *, pixels: bool) -> Picture:
+    """Decode an open picture and prove it whole.
 
     With `pixels` it is decoded. Without, a PNG is proved by the checksum of every chunk up to its
     end mark and a JPEG by its marks from the first to the last, which is twenty times faster; every
@@ -125,16 +131,15 @@ def read_picture(path: Path, name: str, *, pixels: bool) -> Picture:
         Skip: ``not_an_image``, ``truncated_image``, ``decompression_bomb`` or
             ``unsupported_image_mode``.
     """
-    with open_file(path, name) as file:
-        image = open_image(file, name)
-        if image.mode not in NARROW_MODES + WIDE_MODES:
-            raise Skip("unsupported_image_mode", f"{name}: {image.mode} pixels have no RGB form")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return _decode(image, pixels)
-        except PIL_ERRORS as error:
-            raise Skip("truncated_image", f"{name}: {error}") from error
+    image = open_image(file, name)
+    if image.mode not in NARROW_MODES + WIDE_MODES:
+        raise Skip("unsupported_image_mode", f"{name}: {image.mode} pixels have no RGB form")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(image, pixels)
+    except PIL_ERRORS as error:
+        raise Skip("truncated_image", f"{name}: {error}") from error
 
 
 def _decode(image: ImageFile, pixels: bool) -> Picture:

@@ -1,0 +1,1 @@
+"""Everything that frames can come from; see `calipers.io.inputs.sources`."""
