@@ -86,7 +86,7 @@ def test_what_is_given_stays(tmp_path: Path) -> None:
 
 def test_one_box_without_a_caption_gets_one_and_the_others_keep_theirs(tmp_path: Path) -> None:
     def forget(number: int, line: Record) -> None:
-        line["objects"]["caption"][1] = None
+        line["objects"]["caption"] = ["red box", None, "blue tin"]
 
     frames = write_frames(tmp_path / "frames", 1, forget)
     run(frames, tmp_path / "out", write_yaml(tmp_path / "all.yaml"))

@@ -169,7 +169,7 @@ def noun_phrases(text: str) -> list[str]:
         words = [word for word in piece.split() if word not in _DROPPED]
         phrase = read_caption(" ".join(words))
         short = 1 <= len(words) <= _PHRASE_WORDS
-        if short and phrase.problem is None and phrase.head not in _NOT_THINGS:
+        if short and phrase.problem is None and phrase.head not in _NOT_THINGS | _DESCRIBING:
             found.append(" ".join(words))
     return list(dict.fromkeys(found))
 
