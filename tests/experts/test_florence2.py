@@ -134,6 +134,24 @@ def test_questions_are_transformers_own(folder):
     assert found == tiny_models.SAID
 
 
+def test_each_question_is_asked_of_its_own_picture(folder, monkeypatch):
+    expert = Florence2Captioner.load(folder, prompts_at_once=2)
+    passes = []
+    monkeypatch.setattr(
+        expert,
+        "_answer",
+        lambda pictures, texts, most: passes.append((pictures.tolist(), len(texts))) or texts,
+    )
+    pictures = torch.tensor([10.0, 11.0, 12.0])
+    questions = [(2, "<OD>", ""), (0, "<CAPTION>", ""), (2, "<REGION_PROPOSAL>", "")]
+    assert expert._ask(pictures, questions, 9) == [
+        "Locate the objects with category name in the image.",
+        "What does the image describe?",
+        "Locate the region proposals in the image.",
+    ]
+    assert passes == [([12.0, 10.0], 2), ([12.0], 1)]
+
+
 def test_a_region_is_described_or_named_by_how_many_words_are_wanted(folder, answers):
     expert = Florence2Captioner.load(folder)
     boxes = [np.float32([[0, 0, 100, 50], [100, 50, 200, 100]]), np.float32([[0, 0, 15, 45]])]

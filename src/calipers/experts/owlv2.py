@@ -90,7 +90,7 @@ class Owlv2(HubExpert):
 
     def _embed(self, phrases: Sequence[str]) -> Any:
         """One vector a phrase; a phrase is cut after 16 tokens."""
-        text = [self.template.format(phrase.lower()) for phrase in phrases]
+        text = [self.template.format(phrase) for phrase in phrases]
         length = self.model.config.text_config.max_position_embeddings
         tokens = self.processor[1](
             text, padding="max_length", truncation=True, max_length=length, return_tensors="pt"

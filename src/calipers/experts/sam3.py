@@ -63,7 +63,7 @@ class Sam3Objects(HubExpert):
 
     def _embed(self, phrase: str) -> dict[str, Any]:
         tokens = self.processor[1](
-            [phrase.lower()],
+            [phrase],
             padding="max_length",
             truncation=True,
             max_length=_TOKENS,
