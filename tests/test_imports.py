@@ -28,6 +28,10 @@ MAY_IMPORT = {
     "stages": {"types", "geometry", "errors", "experts", "numpy", "scipy"},
     "questions": {"types", "units", "geometry", "errors", "numpy", "scipy", "yaml", "pyarrow"},
     "view": {"types", "io", "tools", "geometry", "questions", "errors", "numpy", "pyarrow", "PIL"},
+    "tools": {
+        *("types", "errors", "geometry", "io", "depth_codec", "questions", "stages", "chat"),
+        *("numpy", "pydantic", "pydantic_core", "annotated_types"),
+    },
     "samples": {"types", "io", "errors", "numpy", "scipy", "PIL"},
     "fill": {"stages", "experts", "io", "types", "errors"},
     "flow": set(),
