@@ -207,12 +207,18 @@ def missing_package(entry: Entry) -> str | None:
     return next((name for name in wanted if find_spec(name) is None), None)
 
 
+def how_to_install(entry: Entry, package: str) -> str:
+    """The command that brings a package an entry needs."""
+    if package in entry.modules and entry.install:
+        return entry.install
+    return f"pip install 'calipers[{entry.needs}]'"
+
+
 def missing_part(entry: Entry) -> str | None:
     """Why an entry cannot be used here: a package, or weights; None when it can."""
     package = missing_package(entry)
     if package is not None:
-        how = f"pip install 'calipers[{entry.needs}]'" if entry.needs else entry.note
-        return f"{entry.name} needs the package {package}: {how}"
+        return f"{entry.name} needs the package {package}: {how_to_install(entry, package)}"
     if entry.id and not on_disk(entry.id):
         return f"{entry.name} has no weights on this disk: calipers experts pull {entry.name}"
     return None

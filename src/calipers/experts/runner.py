@@ -18,7 +18,7 @@ from typing import Any
 from calipers.errors import DataError, MissingExtraError, RunError, Skip, UsageError
 from calipers.experts.base import TextSimilarity
 from calipers.experts.cache import ABSENT, Cache, key_of, picture_hash
-from calipers.experts.choice import Choice, revision_on_disk
+from calipers.experts.choice import Choice, missing_package, revision_on_disk
 from calipers.experts.table import Entry
 from calipers.types import Frame
 
@@ -52,6 +52,9 @@ def load_expert(entry: Entry, device: str | None = None) -> Any:
         UsageError: there is no such adapter, or it does not take these options.
         RunError: loading failed in another way.
     """
+    package = missing_package(entry)
+    if package in entry.modules and entry.install:
+        raise UsageError(f"{entry.name} needs the package {package}: {entry.install}")
     adapter = _adapter(entry)
     if not hasattr(adapter, "load"):
         return adapter(**entry.options)

@@ -37,7 +37,8 @@ class Entry:
         gated: whether the hub asks to accept terms first.
         size: parameters, as the card gives them; "" where not looked up.
         needs: extra of Calipers that it wants; "" for none.
-        modules: what must be importable, beside what the extra's core brings.
+        modules: what must be importable beside torch and transformers.
+        install: the command that brings `modules`, where the extra does not.
         optional: left out of a preset where it is not installed, without a word.
         phrases: an object proposer that finds nothing without phrases to look for.
         camera: a depth estimator that wants the intrinsics first.
@@ -57,6 +58,7 @@ class Entry:
     size: str = ""
     needs: str = "models"
     modules: tuple[str, ...] = ()
+    install: str = ""
     optional: bool = False
     phrases: bool = False
     camera: bool = False
@@ -96,7 +98,12 @@ _NO = {"commercial": False}
 _UNKNOWN = {"licence": "not stated", "commercial": False}
 _PHRASES = {"phrases": True}
 _CALLER = {"licence": "of the model served", "needs": ""}
-_MOGE_ROW = {"licence": _MIT, "modules": ("moge",)}
+_MOGE_ROW = {
+    "licence": _MIT,
+    "modules": ("moge", "utils3d"),
+    "install": "pip install --no-deps dlr-moge==2.0.0 dlr-utils3d==1.3",
+}
+_DA3_INSTALL = "pip install --no-deps depth-anything-3==0.1.1 && pip install omegaconf einops"
 
 ENTRIES: tuple[Entry, ...] = (
     _row("filter", _FILTER, "siglip2", "google/siglip2-base-patch16-256"),
@@ -149,11 +156,12 @@ ENTRIES: tuple[Entry, ...] = (
          licence="apple-amlr (research only)", **_NO),
     _row("depth", "depth_anything3:DepthAnything3", "depth-anything3",
          "depth-anything/DA3METRIC-LARGE", size="0.35B", camera=True,
-         modules=("depth_anything_3",),
+         modules=("depth_anything_3", "omegaconf", "einops"), install=_DA3_INSTALL,
          note="needs a focal length: metres = focal * output / 300"),
     _row("gravity", "geocalib:GeoCalib", "geocalib", size="28.9M",
          modules=("geocalib",), optional=True,
-         note="pip install git+https://github.com/cvg/GeoCalib; fetches its own weights"),
+         install="pip install git+https://github.com/cvg/GeoCalib",
+         note="fetches its own weights; also tells the camera"),
     _row("gravity", "normals:NormalsGravity", "normals", licence="", needs="", depth=True,
          note="from the depth expert's normals"),
     Entry(name="words", role="similarity", target="calipers.stages.similarity:NormalisedText",
