@@ -109,3 +109,17 @@ def test_far_side_of_a_flat_face_is_the_face():
 @pytest.mark.parametrize("shape", [(1, 61), (30, 4), (2, 2)])
 def test_too_little_to_tell(shape):
     assert far_side(np.full(shape, 1.5, np.float32), np.ones(shape, bool), 0.005) == -np.inf
+
+
+def test_points_without_a_rim_and_trims_of_a_quarter_are_refused():
+    with pytest.raises(ValueError, match="rim"):
+        extents(MIDDLE, np.zeros(1, bool), UPRIGHT, CAMERA)
+    with pytest.raises(ValueError, match="trim"):
+        extents(MIDDLE, np.ones(1, bool), UPRIGHT, CAMERA, 0.25)
+
+
+def test_trimmed_ends_leave_out_the_farthest_points_on_each_side():
+    """A line of 101 rim points 1 cm apart, one in a hundred trimmed: 1 cm less on each side."""
+    line = np.stack((np.arange(101) / 100, np.zeros(101), np.full(101, 2.0)), 1).astype(np.float32)
+    low, high = extents(line, np.ones(101, bool), UPRIGHT, CAMERA, 0.01)
+    assert (low[0], high[0]) == (pytest.approx(0.01 - 0.002), pytest.approx(0.99 + 0.002))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from crops import crop_of, rectangle
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from calipers.geometry.cloud import MOST_POINTS, closest_pairs, quantiles, quantise, thin
+from calipers.geometry.clean import Clean
+from calipers.geometry.cloud import MOST_POINTS, Cloud, closest_pairs, quantiles, quantise, thin
 
 
 def restored(steps, origin, scale):
@@ -36,6 +38,7 @@ def test_one_point_can_be_stored():
     np.testing.assert_array_equal(restored(*quantise(point)), point)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 600), st.floats(1e-3, 50))
 def test_stored_points_come_back_to_half_a_step(seed, count, size):
     points = np.random.default_rng(seed).uniform(-size, size, (count, 3)).astype(np.float32)
@@ -121,3 +124,65 @@ def test_closest_points_of_small_clouds_are_exact(counts):
 
 def test_fewer_than_two_clouds_have_no_closest_points():
     assert closest_pairs([]) == closest_pairs([ball((0, 0, 2), 5)]) == []
+
+
+def lifted():
+    """Six pixels of an 11x11 picture (f = 100, its middle ahead): three at 2 m over three at 4."""
+    pixels = rectangle((11, 11), 5, 7, 5, 8)
+    inverse = np.zeros((11, 11), np.float32)
+    inverse[5, 5:8], inverse[6, 5:8] = 1 / 2, 1 / 4
+    rim = pixels.copy()
+    rim[5, 6] = False
+    return Cloud.of(crop_of(1.0, pixels), Clean(pixels, rim, inverse, 6, 0.0))
+
+
+def test_points_by_hand():
+    seen = lifted()
+    wanted = [[0, 0, 2], [0.02, 0, 2], [0.04, 0, 2], [0, 0.04, 4], [0.04, 0.04, 4], [0.08, 0.04, 4]]
+    assert seen.points.tolist() == pytest.approx(np.array(wanted), abs=1e-6)
+    assert seen.rim.tolist() == [True, False, True, True, True, True]
+    assert seen.z.sum() == 18
+
+
+def test_readings_by_hand():
+    """The middle of all is column 6, halfway between the rows: the first of the two counts."""
+    depth = lifted().readings
+    assert (depth.mean, depth.p5, depth.p95, depth.center) == (3, 2, 4, 2)
+    assert depth.median == 2
+
+
+def test_coordinates_along_an_axis():
+    along = lifted().along(np.array([0.6, 0.0, 0.8]))
+    assert along[5, 5:8].tolist() == pytest.approx([1.6, 1.612, 1.624])
+    assert along[0, 0] == 0
+
+
+def test_points_behind_the_object_are_hidden():
+    """Behind a pixel, before it, beside it, behind the camera, out of the picture, not a number."""
+    points = [[0, 0, 3], [0, 0, 1.9], [-0.2, 0, 5], [0, 0, -3], [9, 9, 3], [np.nan, 0, 3]]
+    found = lifted().hidden(np.array(points, np.float32))
+    assert found.tolist() == [[0, 0, 3]]
+
+
+def test_an_object_without_pixels_has_no_cloud():
+    none = np.zeros((11, 11), bool)
+    with pytest.raises(ValueError, match="without pixels"):
+        Cloud.of(crop_of(1.0, none), Clean(none, none, np.zeros((11, 11), np.float32), 0, 0.0))
+
+
+@pytest.mark.parametrize("shares", [(-0.1,), (1.1,), (np.nan,)])
+def test_shares_beyond_all_are_refused(shares):
+    with pytest.raises(ValueError, match="shares"):
+        quantiles(np.ones(3, np.float32), shares)
+
+
+def test_empty_clouds_are_refused():
+    with pytest.raises(ValueError, match="without points"):
+        closest_pairs([ball((0, 0, 2), 5), np.zeros((0, 3), np.float32)])
+    with pytest.raises(ValueError, match="shares"):
+        quantiles(np.zeros(0, np.float32), (0.5,))
+
+
+def test_thinning_to_less_than_the_ends_is_refused():
+    with pytest.raises(ValueError, match="more than 26"):
+        thin(np.zeros((100, 3), np.float32), 26)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calipers.geometry.plane import find_planes, local_planes
+from calipers.geometry.plane import depth_stats, find_planes, local_planes
 from calipers.types import Camera
 from known_scenes import CAMERA, FLOOR, KINECT_NOISE, Ball, Flat, angle, noisy, shoot, wall
 
@@ -108,3 +108,22 @@ def test_nothing_to_see_has_no_planes(shape):
 def test_image_smaller_than_a_block_has_no_planes():
     flat = np.full((8, 8), 1.0, np.float32)
     assert find_planes(local_planes(flat, Camera(10, 10, 4, 4, 8, 8))) == []
+
+
+def test_depth_of_a_map_in_numbers():
+    """Every fourth pixel of every fourth row: 0, 4, ... 100 centimetres over 26 columns."""
+    row = np.arange(0, 104, dtype=np.float32) / 100 + 1
+    depth = np.tile(row, (8, 1))
+    depth[0, 0] = np.nan
+    share, low, p5, median, p95, high = depth_stats(depth)
+    sample = depth[::4, ::4]
+    wanted = np.nanpercentile(sample, (0, 5, 50, 95, 100))
+    assert [low, p5, median, p95, high] == pytest.approx(wanted)
+    assert share == 1 - 1 / depth.size
+
+
+def test_few_readings_are_all_looked_at():
+    depth = np.zeros((6, 6), np.float32)
+    depth[1, 1], depth[3, 3] = 2.0, 4.0
+    assert depth_stats(depth) == pytest.approx((2 / 36, 2, 2.1, 3, 3.9, 4))
+    assert depth_stats(np.full((3, 3), np.nan, np.float32)) is None
