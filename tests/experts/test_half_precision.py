@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from transformers import CLIPModel  # noqa: E402
+
 import tiny_models  # noqa: E402
 from calipers.experts.florence2 import (  # noqa: E402
     Florence2Captioner,
@@ -35,6 +37,15 @@ def load(tmp_path_factory):
         return adapter.load(folders[name], **options)
 
     return loaded
+
+
+def test_a_checkpoint_stored_in_halves_is_loaded_whole(tmp_path):
+    """Otherwise nothing of it runs on a processor."""
+    tiny_models.clip(tmp_path)
+    CLIPModel.from_pretrained(tmp_path).half().save_pretrained(tmp_path)
+    expert = ImageTextFilter.load(str(tmp_path), device="cpu")
+    assert {weights.dtype for weights in expert.model.parameters()} == {torch.float32}
+    assert sum(expert.score([PICTURE])[0].values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["siglip", "clip"])

@@ -73,7 +73,8 @@ class HubExpert:
     def _model(cls, source: str, revision: str | None, device: str) -> Any:
         hub = require("transformers", f"{cls.__name__}, an expert model,")
         load = getattr(hub, cls.model_class).from_pretrained
-        return load_pretrained(load, source, revision).eval().to(device)
+        whole = require("torch", cls.__name__).float32  # many checkpoints are stored in halves
+        return load_pretrained(load, source, revision, dtype=whole).eval().to(device)
 
     @classmethod
     def _processor(cls, source: str, revision: str | None) -> Any:
