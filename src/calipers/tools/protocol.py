@@ -24,7 +24,7 @@ from calipers.tools.session import Session
 
 CALL = re.compile(r"Depth\(([^)\n]{0,200})\)")
 """A call; its brackets may hold anything, which is then answered with an error."""
-_NUMBER = re.compile(r"\s*([+-]?(?:\d{1,9}(?:\.\d{0,12})?|\.\d{1,12}))\s*")
+_NUMBER = re.compile(r"\s*([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,12})?|\.[0-9]{1,12}))\s*")
 MOST_CALLS = 8
 
 Ended = Literal["done", "calls", "length"]
