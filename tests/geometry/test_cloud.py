@@ -83,6 +83,18 @@ def test_quantiles_by_hand():
     assert quantiles(np.array([3.0], np.float32), (0.05, 0.95)) == (3, 3)
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 300), st.integers(1, 50))
+def test_quantiles_are_those_of_the_sorted_values(seed, count, different):
+    """Many of the values are alike."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, different, count).astype(np.float32)
+    shares = tuple(np.sort(rng.random(4))) + (1.0, 1.0)
+    ordered = np.sort(values)
+    wanted = [ordered[round(q * (count - 1))] for q in (0.0, 0.0, *shares)]
+    assert quantiles(values, (0.0, 0.0, *shares)) == tuple(wanted)
+
+
 def test_quantiles_of_many_values():
     values = np.random.default_rng(0).uniform(0, 1, 50_000).astype(np.float32)
     found = quantiles(values, (0.05, 0.5, 0.95))
@@ -179,6 +191,8 @@ def test_shares_beyond_all_are_refused(shares):
 def test_empty_clouds_are_refused():
     with pytest.raises(ValueError, match="without points"):
         closest_pairs([ball((0, 0, 2), 5), np.zeros((0, 3), np.float32)])
+    with pytest.raises(ValueError, match="without points"):
+        quantise(np.zeros((0, 3), np.float32))
     with pytest.raises(ValueError, match="shares"):
         quantiles(np.zeros(0, np.float32), (0.5,))
 

@@ -139,8 +139,15 @@ def quantise(points: Floats) -> tuple[NDArray[np.int16], Floats, float]:
     """Store (N, 3) points as int16 steps from an origin: points ≈ origin + scale * steps.
 
     The step is 1/2000 of the largest extent, and at least 0.1 mm.
+
+    Raises:
+        ValueError: there is no point.
     """
-    low, high = points.min(0), points.max(0)
-    scale = max(1e-4, float((high - low).max()) / 2000)
-    steps = np.rint((points - low) / scale).astype(np.int16)
-    return steps, low.astype(np.float32), float(np.float32(scale))
+    count = len(points)
+    if not count:
+        raise ValueError("a cloud without points")
+    steps, origin = np.empty((count, 3), np.int16), np.empty(3, np.float32)
+    scale = np.empty(1)
+    start = pointer(points, np.float32, (count, 3))
+    library.quantise(start, count, *map(pointer, (steps, origin, scale)))
+    return steps, origin, float(np.float32(scale[0]))

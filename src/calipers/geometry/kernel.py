@@ -78,8 +78,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # pairs.c
     "choose_points": (_Array, _Long, _Long, _Array),
     "closest_pairs": (_Array, _Array, _Int, _Array),
+    "quantise": (_Array, _Long, *[_Array] * 3),
 }
-_WITHOUT_RESULT = {"cover", "along", "agreement", "count_edges", "choose_points"}
+_WITHOUT_RESULT = {"cover", "along", "agreement", "count_edges", "choose_points", "quantise"}
 
 
 def pointer(

@@ -73,7 +73,7 @@ void halve_bytes(const byte *in, int32_t height, int32_t width, byte *out);
 void fine(const float *half, int32_t height, int32_t width, float *out);
 
 /* order.c */
-/* The value that has `rank` smaller ones before it; reorders `values`. */
+/* The value at `rank` of the sorted values; moves it there, none larger before and none smaller after. */
 float select_rank(float *values, int64_t count, int64_t rank);
 float median_of(float *values, int64_t count);
 /* The values at ascending shares (0 to 1) of `count` values, at least one; reorders them. */

@@ -3,41 +3,44 @@
 
 #include <math.h>
 
-static void swap(float *a, float *b) {
-    float kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-static float extreme(const float *values, int64_t count, int highest) {
-    float found = values[0];
+/* Bring the lowest value to the front, or the highest to the end. */
+static float extreme(float *values, int64_t count, int highest) {
+    int64_t found = 0, place = highest ? count - 1 : 0;
     for (int64_t i = 1; i < count; i++)
-        found = highest ? larger(found, values[i]) : smaller(found, values[i]);
-    return found;
+        if (highest ? values[i] > values[found] : values[i] < values[found]) found = i;
+    float value = values[found];
+    values[found] = values[place];
+    return values[place] = value;
 }
 
-/* Hoare's selection with the median of three as pivot. */
+/* Move the values below the pivot (or equal to it) to the front; returns where the others begin.
+ * There is no branch to guess: half of the guesses would be wrong. */
+static int64_t part(float *values, int64_t low, int64_t high, float pivot, int equal) {
+    int64_t front = low;
+    for (int64_t i = low; i <= high; i++) {
+        float value = values[i];
+        values[i] = values[front];
+        values[front] = value;
+        front += equal ? value <= pivot : value < pivot;
+    }
+    return front;
+}
+
+/* Selection by parting around the median of three. */
 float select_rank(float *values, int64_t count, int64_t rank) {
     int64_t low = 0, high = count - 1;
     if (rank == 0 || rank == high) return extreme(values, count, rank > 0);
     while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (values[middle] < values[low]) swap(&values[middle], &values[low]);
-        if (values[high] < values[low]) swap(&values[high], &values[low]);
-        if (values[high] < values[middle]) swap(&values[high], &values[middle]);
-        float pivot = values[middle];
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (values[i] < pivot) i++;
-            while (values[j] > pivot) j--;
-            if (i <= j) swap(&values[i++], &values[j--]);
+        float a = values[low], b = values[low + (high - low) / 2], c = values[high];
+        float pivot = larger(smaller(a, b), smaller(larger(a, b), c));
+        int64_t middle = part(values, low, high, pivot, 0);
+        if (rank < middle) {
+            high = middle - 1;
+            continue;
         }
-        if (rank <= j)
-            high = j;
-        else if (rank >= i)
-            low = i;
-        else
-            break;
+        int64_t above = part(values, middle, high, pivot, 1);
+        if (rank < above || above == low) return pivot; /* the latter: not numbers */
+        low = above;
     }
     return values[rank];
 }

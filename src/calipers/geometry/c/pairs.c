@@ -137,3 +137,25 @@ API int32_t closest_pairs(const float *points, const int64_t *starts, int32_t cl
     free(all);
     return 0;
 }
+
+/* Store (count, 3) points, at least one, as steps from an origin: points = origin + scale * steps. The
+ * scale is 1 / MOST_SCALE of the largest extent, and at least LEAST_M. */
+#define MOST_SCALE 2000
+#define LEAST_M 1e-4
+API void quantise(const float *points, int64_t count, int16_t *steps, float origin[3],
+                  double *scale) {
+    double extent = 0;
+    for (int32_t axis = 0; axis < 3; axis++) {
+        float low = points[axis], high = points[axis];
+        for (int64_t k = 1; k < count; k++) {
+            low = smaller(low, points[3 * k + axis]);
+            high = larger(high, points[3 * k + axis]);
+        }
+        origin[axis] = low;
+        extent = fmax(extent, (double)(high - low));
+    }
+    *scale = fmax(LEAST_M, extent / MOST_SCALE);
+    float step = (float)*scale;
+    for (int64_t k = 0; k < 3 * count; k++)
+        steps[k] = (int16_t)nearbyintf((points[k] - origin[k % 3]) / step);
+}
