@@ -89,10 +89,10 @@ def test_quantiles_are_those_of_the_sorted_values(seed, count, different):
     """Many of the values are alike."""
     rng = np.random.default_rng(seed)
     values = rng.integers(0, different, count).astype(np.float32)
-    shares = tuple(np.sort(rng.random(4))) + (1.0, 1.0)
+    shares = (0.0, 0.0, *np.sort(rng.random(4)).tolist(), 1.0, 1.0)
     ordered = np.sort(values)
-    wanted = [ordered[round(q * (count - 1))] for q in (0.0, 0.0, *shares)]
-    assert quantiles(values, (0.0, 0.0, *shares)) == tuple(wanted)
+    wanted = [ordered[round(q * (count - 1))] for q in shares]
+    assert quantiles(values, shares) == tuple(wanted)
 
 
 def test_quantiles_of_many_values():

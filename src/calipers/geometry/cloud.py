@@ -149,5 +149,5 @@ def quantise(points: Floats) -> tuple[NDArray[np.int16], Floats, float]:
     steps, origin = np.empty((count, 3), np.int16), np.empty(3, np.float32)
     scale = np.empty(1)
     start = pointer(points, np.float32, (count, 3))
-    library.quantise(start, count, *map(pointer, (steps, origin, scale)))
+    library.quantise(start, count, pointer(steps), pointer(origin), pointer(scale))
     return steps, origin, float(np.float32(scale[0]))
