@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.questions.hand_scenes import TABLE, five, scene_of
 
 import calipers
 from calipers.errors import UsageError
 from calipers.io.scenes import scenes_table, write_scenes
 from calipers.stream import QuestionStream, epoch_seed, scene_units
+from questions.hand_scenes import TABLE, five, scene_of
 
 QUESTIONS = 7
 SAME_RUN = settings(
