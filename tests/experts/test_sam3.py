@@ -59,8 +59,8 @@ def test_boxes_are_fractions_of_width_and_height_by_their_corners(expert, monkey
 
 
 def test_masks_belong_to_their_boxes(expert, monkeypatch):
-    boxes = [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 1.0], [0.0, 0.5, 0.25, 1.0]]
-    answer(expert, monkeypatch, boxes, [0.5, 0.9, 0.1])
+    boxes = [[0.0, 0.5, 0.25, 1.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 1.0]]
+    answer(expert, monkeypatch, boxes, [0.1, 0.5, 0.9])
     (found,) = expert.propose([WIDE], [["chair"]])
     assert [one.bbox_xyxy for one in found] == [(40, 0, 80, 40), (0, 0, 40, 20)]
     for one in found:
@@ -140,6 +140,28 @@ def test_a_picture_does_not_depend_on_the_rest_of_the_batch(expert, monkeypatch)
     np.testing.assert_allclose(
         [one.bbox_xyxy for one in alone], [one.bbox_xyxy for one in together[1]], atol=1e-2
     )
+
+
+def test_each_picture_is_searched_in_its_own_encoding(expert, monkeypatch):
+    seen = []
+    real = expert.model.forward
+    monkeypatch.setattr(
+        expert.model,
+        "forward",
+        lambda vision_embeds, **what: (
+            seen.append(vision_embeds) or real(vision_embeds=vision_embeds, **what)
+        ),
+    )
+    expert.propose([WIDE, TALL], [["chair"], ["lamp"]])
+    for picture, vision in zip([WIDE, TALL], seen, strict=True):
+        pixels = torch.from_numpy(expert.processor[0].pixels([picture]))
+        with torch.inference_mode():
+            alone = expert.model.get_vision_features(pixel_values=pixels)
+        for level, wanted in zip(vision.fpn_hidden_states, alone.fpn_hidden_states, strict=True):
+            assert level.shape == wanted.shape
+            np.testing.assert_allclose(level, wanted, atol=1e-7)
+    levels = [vision.fpn_hidden_states[0] for vision in seen]
+    assert (levels[0] - levels[1]).abs().max() > 1e-4
 
 
 def test_a_phrase_too_long_for_the_model_is_cut(expert, monkeypatch):

@@ -78,8 +78,9 @@ class HubExpert:
 
     @classmethod
     def _processor(cls, source: str, revision: str | None) -> Any:
-        hub = require("transformers", f"{cls.__name__}, an expert model,")
-        return load_pretrained(hub.AutoProcessor.from_pretrained, source, revision)
+        """Load the processor of PIL: the same pixels with torchvision and without."""
+        load = require("transformers", f"{cls.__name__}, an expert model,").AutoProcessor
+        return load_pretrained(load.from_pretrained, source, revision, backend="pil")
 
     def _inputs(self, **what: Any) -> Any:
         """Run the processor; tensors on the device."""
