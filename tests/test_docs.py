@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from calipers.cli import app, main
+from calipers.experts.choice import choose
 from calipers.io.questions import QUESTION_SCHEMA
 from calipers.io.records import REASONS, ObjectLists, Record, parse_record
 from calipers.io.scenes import OBJECT_FIELDS, SCENE_SCHEMA
@@ -102,7 +103,7 @@ def test_named_commands_exist(page: Path) -> None:
         if len(tokens) > 1:
             app.parse_args(tokens, exit_on_error=False, print_error=False)
         else:
-            assert tokens[0] in {"ask", "build", "demo", "sample", "scenes", "view"}
+            assert tokens[0] in {"ask", "build", "demo", "experts", "sample", "scenes", "view"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -162,6 +163,7 @@ def test_every_reason_is_named_with_its_meaning() -> None:
     for reason, meaning in REASONS.items():
         assert f"| `{reason}` | {meaning} |" in text
     later = {"no_intrinsics", "no_depth", "no_objects", "bad_data"}
+    later |= {"not_a_scene", "expert_failed"}
     assert rows(text) == set(REASONS) | later
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     raised = set(re.findall(r'Skip\(\s*"(\w+)"', source))
@@ -173,6 +175,20 @@ def test_every_reason_is_named_with_its_meaning() -> None:
         "not_whole",
     }  # of one call
     assert raised <= set(REASONS) | later | facts
+
+
+def test_the_table_of_experts_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experts", "list", "--markdown"]) == 0
+    assert capsys.readouterr().out in read("docs/experts.md")
+
+
+def test_the_file_of_experts_in_the_docs_can_be_read(tmp_path: Path) -> None:
+    (example,) = blocks(read("docs/experts.md"), "yaml")
+    (tmp_path / "experts.yaml").write_text(example)
+    chosen = choose(tmp_path / "experts.yaml")
+    assert [entry.name for entry in chosen.experts["gravity"]] == ["geocalib", "normals"]
+    assert chosen.experts["captions"][0].id == "my-vlm"
+    assert "filter" not in chosen.experts
 
 
 def test_every_type_is_named_with_its_weights() -> None:
