@@ -32,13 +32,16 @@ static const int32_t COMPARE_REACH[] = {2, 1};
 /* The ends of the largest piece: shares of its readings. */
 static const double END_SHARES[] = {0.02, 0.98};
 
-/* Readings at offsets (u, v) from a pixel, less the reading there. */
+/* A reading at an offset (u, v) from a pixel, less the reading there. */
+typedef struct {
+    float value, u, v;
+} Sample;
+
+/* The readings around a pixel, with room for one that does not count. */
 typedef struct {
     int32_t count;
     float here;
-    struct {
-        float value, u, v;
-    } at[PLANE_SIDE * PLANE_SIDE];
+    Sample at[PLANE_SIDE * PLANE_SIDE + 1];
 } Samples;
 
 /* Sums over readings. */
@@ -61,11 +64,13 @@ static void gather(const Crop *crop, const byte *good, int32_t row, int32_t colu
     for (int32_t v = most(0, row - PLANE_REACH); v <= last; v++) {
         size_t start = area(v, crop->width);
         float n = 0, i = 0, su = 0, suu = 0, siu = 0, at_v = (float)(v - row);
-        for (int32_t u = left; u <= right; u++) {
-            if (!good[start + (size_t)u]) continue;
+        for (int32_t u = left; u <= right; u++) { /* without a branch: `good` has no pattern */
+            byte counts = good[start + (size_t)u];
             float value = crop->inverse[start + (size_t)u] - s->here, at_u = (float)(u - column);
-            s->at[s->count].value = value, s->at[s->count].u = at_u, s->at[s->count++].v = at_v;
-            n += 1, i += value, su += at_u, suu += at_u * at_u, siu += at_u * value;
+            float weight = (float)counts, share = weight * value, across = weight * at_u;
+            s->at[s->count] = (Sample){value, at_u, at_v};
+            s->count += counts;
+            n += weight, i += share, su += across, suu += across * at_u, siu += at_u * share;
         }
         m->n += n, m->i += i, m->u += su, m->uu += suu, m->iu += siu;
         m->v += n * at_v, m->vv += n * at_v * at_v, m->uv += su * at_v, m->iv += i * at_v;
@@ -132,6 +137,10 @@ static void keep_agreeing(const Crop *crop, const byte *pixels, const float *loc
     }
 }
 
+static void keep_supported(const float *settled, size_t count, byte *pixels) {
+    for (size_t i = 0; i < count; i++) pixels[i] &= settled[i] > 0;
+}
+
 int32_t settle(const Crop *crop, byte *pixels, byte *good, float noise, float *settled) {
     int32_t h = crop->height, w = crop->width;
     size_t count = area(h, w);
@@ -146,17 +155,13 @@ int32_t settle(const Crop *crop, byte *pixels, byte *good, float noise, float *s
     }
     box_mean(crop->inverse, good, h, w, AVERAGE_REACH, settled, &room);
     rim_of(pixels, h, w, rim);
-    for (int32_t v = 0; v < h; v++)
-        for (int32_t u = 0; u < w; u++) {
-            size_t i = area(v, w) + (size_t)u;
-            byte supported = settled[i] > 0;
-            if (rim[i]) {
-                float value = extended(crop, good, v, u, noise);
-                if (value > 0) settled[i] = value;
-                supported &= value > 0;
-            }
-            pixels[i] &= supported;
-        }
+    keep_supported(settled, count, pixels);
+    for (const byte *next = rim; (next = memchr(next, 1, (size_t)(rim + count - next))); next++) {
+        int32_t place = (int32_t)(next - rim);
+        float value = extended(crop, good, place / w, place % w, noise);
+        if (value > 0) settled[place] = value;
+        pixels[place] &= value > 0;
+    }
     free(floats);
     return 0;
 }
