@@ -37,6 +37,9 @@ MAY_IMPORT = {
     "flow": set(),
     "work": {"fill", "flow", "stages", "experts", "questions", "io", "types", "errors"},
     "stream": {"questions", "io", "types", "errors", "numpy", "pyarrow"},
+    "blind": {"questions", "stages", "io", "types", "errors", "numpy", "pyarrow"},
+    "stats": {"blind", "questions", "io", "errors", "numpy", "pyarrow"},
+    "splits": {"view", "io", "flow", "errors", "numpy", "scipy", "pyarrow", "PIL"},
     "pipeline": {"work", "experts", "questions", "io", "types", "errors"},
 }
 HEAVY = {

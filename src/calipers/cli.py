@@ -308,6 +308,84 @@ def view(out: Path, /, *, host: str = "127.0.0.1", port: int = 0) -> None:
         serve(out, host, port, announce=partial(print, flush=True))
 
 
+@app.command
+def stats(
+    out: Path,
+    /,
+    *,
+    json: Path | None = None,
+    blind: bool = True,
+    balance: Path | None = None,
+) -> None:
+    """Count what a run holds: types, answers, lengths, repeats, and what can be guessed blind.
+
+    Example: calipers stats run/ --json stats.json
+
+    Args:
+        out: The run folder.
+        json: Write everything to this file too.
+        blind: Let guessers that see no picture guess the answers; reads the questions twice more.
+        balance: Write a file for QuestionStream's keep, which makes guessing harder.
+    """
+    from calipers import stats as counting
+
+    found = counting.stats(out, blind=blind)
+    print(counting.as_text(found))
+    if json is not None:
+        counting.write_stats(found, json)
+    if balance is not None:
+        counting.learn_balance(out, balance)
+
+
+@app.command
+def split(
+    out: Path,
+    /,
+    *,
+    train: float = 0.9,
+    validation: float | None = None,
+    exclude: tuple[Path, ...] = (),
+    images: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Put a run's scenes into train, validation and test, no picture or copy of it on two sides.
+
+    Example: calipers split run/ --train 0.9 --exclude benchmark.txt
+
+    Args:
+        out: The run folder; gets a folder of splits.
+        train: Share of pictures to train on.
+        validation: Share to validate on (default: half of the rest); what is left is for tests.
+        exclude: Lists of pictures that must not be used, as `calipers hashes` writes them.
+        images: Where the pictures are (default: where the run found them).
+        seed: Decides which picture goes where.
+    """
+    from calipers import splits
+
+    between = (1 - train) / 2 if validation is None else validation
+    shares = {"train": train, "validation": between, "test": max(1 - train - between, 0.0)}
+    found = splits.split(out, shares, seed=seed, exclude=exclude, images=images)
+    for name, scenes in found["scenes"].items():
+        print(f"{name:<11} {_count(scenes, 'scene')}")
+    print(f"copies      {_count(found['pictures_that_look_like_others'], 'picture')}")
+    print(f"not read    {_count(found['pictures_not_read'], 'picture')}")
+
+
+@app.command
+def hashes(images: Path, /, *, out: Path) -> None:
+    """Write the hashes of a folder's pictures, for `calipers split --exclude`.
+
+    Example: calipers hashes benchmark-images/ --out benchmark.txt
+
+    Args:
+        images: A folder of pictures, with folders in it.
+        out: The file to write, one line a picture.
+    """
+    from calipers.splits import write_hashes
+
+    print(f"hashes    {write_hashes(images, out)}")
+
+
 experts_app = App(
     name="experts",
     help="Expert models: which there are, whether they are here and work, and how to get them.",
