@@ -257,8 +257,13 @@ def test_without_a_name_what_is_not_there_is_counted(tmp_path: Path) -> None:
 def test_other_experts_are_another_run(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "frames", 1)
     run(frames, tmp_path / "out", write_yaml(tmp_path / "a.yaml"))
-    with pytest.raises(UsageError, match=r"other options .*experts"):
-        run(frames, tmp_path / "out", write_yaml(tmp_path / "b.yaml", masks=None))
+    other = write_yaml(tmp_path / "b.yaml", {"depth": {"camera": False}}, masks=None)
+    with pytest.raises(UsageError) as caught:
+        run(frames, tmp_path / "out", other)
+    assert (
+        "with other options (experts (depth (Depth (options (camera None, now False))), "
+        "masks Masks, now None)); give --overwrite"
+    ) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -180,14 +180,17 @@ def needs_pixels(line: Mapping[str, Any], crew: Crew) -> bool:
     no_depth = line.get("depth_file_name") is None
     objects = line.get("objects")
     columns = objects if isinstance(objects, dict) else {}
-    ask_gravity = crew.hiring.choice.named or no_depth
+    measures = crew.first("depth") is not None
+    asks_gravity = measures if no_depth else crew.hiring.choice.named
     absent = {
         "depth": no_depth,
         "objects": objects is None,
         "masks": objects is None or _gaps(columns, "segmentation"),
         "captions": objects is None or _gaps(columns, "caption"),
-        "gravity": line.get("intrinsics") is None or (line.get("gravity") is None and ask_gravity),
+        "gravity": line.get("gravity") is None and asks_gravity,
     }
+    if line.get("intrinsics") is None and any(not e.entry.depth for e in crew.all("gravity")):
+        return True
     return any(missing and crew.first(role) is not None for role, missing in absent.items())
 
 

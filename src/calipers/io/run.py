@@ -44,7 +44,8 @@ class RunSpec:
         command: "build", "scenes" or "ask".
         writes: the kinds of parts it writes, in the order in which a shard's parts appear.
         given, defaulted: arguments that came from the caller, and the rest with their values.
-        input: the input's path and a digest of what it lists.
+        input: the input's path and a digest of what it lists; of frames, the folder that the
+            names of their pictures are relative to.
         scenes_run: the ``run.json`` of the run that made the scenes, when this one only asks.
         resolved: what given arguments mean here (the experts of a preset, …); takes their place in
             `options`.
@@ -187,7 +188,19 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return ", ".join(f"{name} {old.get(name)!r}, now {new.get(name)!r}" for name in names)
+    return ", ".join(f"{name} {_changed(old.get(name), new.get(name))}" for name in names)
+
+
+def _changed(old: Any, new: Any) -> str:
+    """Both values; of mappings only what differs in them."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return f"({_difference(old, new)})"
+    return f"{_brief(old)}, now {_brief(new)}"
+
+
+def _brief(value: Any) -> str:
+    """A value, or the names in a mapping."""
+    return " and ".join(value) if isinstance(value, dict) and value else repr(value)
 
 
 class RunFolder:
@@ -274,6 +287,8 @@ class RunFolder:
             "seed": self.spec.options.get("seed"),
             "experts": {},
         }
+        if "pictures" in self.spec.input:
+            record["pictures"] = self.spec.input["pictures"]
         scenes_run = self.spec.scenes_run
         return record if scenes_run is None else record | {"scenes_run": scenes_run}
 
