@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from hashlib import blake2b, file_digest
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from importlib.metadata import version
 from itertools import chain, islice
 from os import _exit, cpu_count, environ
@@ -25,7 +25,8 @@ from calipers.errors import RunError, UsageError
 from calipers.experts.cache import cache_folder
 from calipers.experts.choice import choose
 from calipers.experts.runner import Hiring, crew
-from calipers.io.frames import METADATA, FrameFolder, Shard
+from calipers.io.inputs.shards import Shard
+from calipers.io.inputs.sources import open_frames
 from calipers.io.run import RunFolder, RunSpec, read_run
 from calipers.io.scenes import scene_parts
 from calipers.questions.registry import Mix, weights
@@ -249,12 +250,12 @@ def _open(out: Path, spec: RunSpec, options: Options) -> RunFolder:
 def _from_frames(
     command: str, frames: str | Path, out: str | Path, progress: Progress, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    options, folder = Options(**given), FrameFolder.open(frames)
+    options, folder = Options(**given), open_frames(frames)
     asks = command == "build"
     writes = ("qa", "scenes") if asks else ("scenes",)
     hiring = _hiring(options)
-    digest = _frames_digest(folder)
-    spec = _spec(command, writes, folder.folder, digest, given, hiring=hiring)
+    spec = _spec(command, writes, folder.path, folder.digest, given, hiring=hiring)
+    spec = replace(spec, input={**spec.input, "pictures": str(folder.root)})
     total = min(len(folder), options.limit or len(folder))
     with _open(Path(out), spec, options) as run:
         work = FramesWork(Path(out), options, asks, hiring)
@@ -310,14 +311,6 @@ def _scenes_run(folder: Path) -> dict[str, Any] | None:
     if made_by is not None and made_by["status"] != "complete":
         raise UsageError(f"{folder}: its run is not finished; give its command again first")
     return made_by
-
-
-def _frames_digest(frames: FrameFolder) -> str:
-    if frames.names is None:
-        with (frames.folder / METADATA).open("rb") as file:
-            return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
-    names = "\n".join(frames.names).encode(errors="surrogateescape")
-    return blake2b(names, digest_size=16).hexdigest()
 
 
 def _scenes_digest(parts: Iterable[Path]) -> str:

@@ -23,7 +23,8 @@ from calipers.experts.choice import NOBODY
 from calipers.experts.runner import BATCH, Crew, Hiring, crew
 from calipers.fill import FILL, Step, needs_pixels
 from calipers.flow import ahead, in_threads
-from calipers.io.frames import Shard, Skipped, read_record, shard_lines
+from calipers.io.frames import Skipped, read_record, shard_lines
+from calipers.io.inputs.shards import Shard
 from calipers.io.masks import decode_mask
 from calipers.io.questions import QUESTION_SCHEMA, questions_table
 from calipers.io.run import Notes, copy_part, write_part

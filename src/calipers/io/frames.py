@@ -1,7 +1,8 @@
-"""Read a folder of frames: images with a ``metadata.jsonl``, or bare images.
+"""Read frames: a folder of images with a ``metadata.jsonl`` or bare, and shards of any input.
 
-One line of the metadata is one frame. A bad record is refused alone, as a `Skipped` with a reason
-of `calipers.io.records.REASONS`; only a folder that cannot be read at all raises.
+One line of the metadata is one frame; the other inputs (`calipers.io.inputs`) give such lines too.
+A bad record is refused alone, as a `Skipped` with a reason of
+`calipers.io.records.REASONS`; only an input that cannot be read at all raises.
 """
 
 from __future__ import annotations
@@ -9,29 +10,25 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import from_json
 
 from calipers.errors import DataError, Skip, UsageError
-from calipers.io.depth import read_depth, to_metres
+from calipers.io.depth import decode_depth, read_depth, to_metres
 from calipers.io.exif import UPRIGHT, Turn, camera_from_focal
-from calipers.io.images import Picture, inside, read_picture
+from calipers.io.images import Picture, decode_picture, inside
+from calipers.io.inputs.files import in_container, open_within
+from calipers.io.inputs.listings import METADATA, Names, list_images, open_json_lines
+from calipers.io.inputs.shards import FrameSource, Line, Shard, Unready
 from calipers.io.masks import EDGE_PX, mask_box, rle_size, to_rle
-from calipers.io.records import ObjectLists, Record, parse_record
+from calipers.io.records import ObjectLists, Record, parse_record, record_id
 from calipers.types import Camera, Floats, Frame, FrameObject, Rle
 
-METADATA = "metadata.jsonl"
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 STAGE = "read"
 
 
@@ -46,47 +43,12 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """A run of records that one worker reads; small, and all that it needs.
-
-    Attributes:
-        folder: the folder of frames, resolved.
-        index: the shard's place in the run, from 0.
-        first_record: the place of its first record in the folder, from 0.
-        count: how many records it has.
-        offset: where its first line starts in ``metadata.jsonl``, bytes.
-        duplicates: places (in the folder) of its records whose id an earlier record has.
-        names: the image files of a folder without metadata; None where there is one.
-    """
-
-    folder: str
-    index: int
-    first_record: int
-    count: int
-    offset: int = 0
-    duplicates: frozenset[int] = frozenset()
-    names: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFolder:
-    """A folder of frames that has been looked through once.
-
-    Attributes:
-        folder: its resolved path.
-        offsets: (N,) int64, where each record's line starts; empty without metadata.
-        duplicates: places of the records whose id an earlier record has.
-        names: the image files of a folder without metadata; None where there is one.
-    """
-
-    folder: Path
-    offsets: NDArray[np.int64]
-    duplicates: frozenset[int]
-    names: tuple[str, ...] | None
+class FrameFolder(FrameSource):
+    """A folder of frames that has been looked through once."""
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Look through a folder; of the metadata only line starts and repeated ids are kept.
+        """Look through a folder; of the metadata only some line starts and repeated ids are kept.
 
         Raises:
             UsageError: not a folder, no images, or a ``metadata.jsonl`` that cannot be read.
@@ -96,28 +58,12 @@ class FrameFolder:
             raise UsageError(f"{'not a folder' if root.exists() else 'no such folder'}: {root}")
         root = Path(os.path.realpath(root))
         if (root / METADATA).exists():
-            offsets, duplicates = _scan(root / METADATA)
-            return cls(root, offsets, duplicates, None)
-        return cls(root, np.zeros(0, dtype=np.int64), frozenset(), _list_images(root))
-
-    def __len__(self) -> int:
-        return len(self.offsets) if self.names is None else len(self.names)
-
-    def shards(self, size: int, limit: int | None = None) -> Iterator[Shard]:
-        """Cut the folder into runs of `size` records, at most `limit` records in all."""
-        total = len(self) if limit is None else min(limit, len(self))
-        for index, first in enumerate(range(0, total, size)):
-            count = min(size, total - first)
-            place = range(first, first + count)
-            yield Shard(
-                str(self.folder),
-                index,
-                first,
-                count,
-                offset=int(self.offsets[first]) if self.names is None else 0,
-                duplicates=frozenset(n for n in self.duplicates if n in place),
-                names=self.names and self.names[first : first + count],
-            )
+            listed = open_json_lines(root / METADATA)
+            return cls(root, root, listed.index, listed.duplicates, listed.digest)
+        names = list_images(root)
+        digest = hashlib.blake2b("\n".join(names).encode(errors="surrogateescape"), digest_size=16)
+        none = np.zeros(0, dtype=np.int64)
+        return cls(root, root, Names(names), none, digest.hexdigest())
 
     def read_shard(self, shard: Shard, *, pixels: bool = False) -> Iterator[Frame | Skipped]:
         """Read one shard; the same as the function `read_shard`."""
@@ -150,32 +96,12 @@ def read_record(
     if place in shard.duplicates:
         return Skipped(name, STAGE, "duplicate_id", f"an earlier record has the id {name!r}")
     try:
-        return read_frame(Path(shard.folder), line, pixels=pixels)
+        root = Path(shard.folder)
+        if isinstance(line, Unready):
+            line = line.ready(root)
+        return read_frame(root, line, pixels=pixels)
     except Skip as skip:
         return Skipped(name, STAGE, skip.reason, skip.detail)
-
-
-def record_id(line: dict[str, Any], place: int) -> str:
-    """Name a record: its ``id``, else the file's name, else its place (``record-1`` is the first).
-
-    From the file's name: letters, digits and ``_.-`` stay, "/" becomes "~" and every other byte
-    %XX, so that two files never share an id and each id is a file name. Of names that would be
-    longer than 200 characters the first 160 and a hash stay.
-
-    >>> record_id({"file_name": "left hand/0001.png"}, 0)
-    'left%20hand~0001.png'
-    """
-    given = line.get("id")
-    if (isinstance(given, str) and given) or type(given) is int:
-        return str(given)
-    name = line.get("file_name")
-    if not isinstance(name, str) or not name:
-        return f"record-{place + 1}"
-    safe = quote(str(PurePosixPath(name)), safe="/", errors="surrogateescape")
-    safe = safe.replace("~", "%7E").replace("/", "~")
-    if len(safe) <= 200:
-        return safe
-    return f"{safe[:160]}~{hashlib.blake2b(safe.encode(), digest_size=16).hexdigest()}"
 
 
 def read_frame(root: Path, line: dict[str, Any], *, pixels: bool = False) -> Frame:
@@ -195,13 +121,11 @@ def read_frame(root: Path, line: dict[str, Any], *, pixels: bool = False) -> Fra
         Skip: with a reason of `REASONS`.
     """
     record = parse_record(line)
-    picture = read_picture(
-        inside(root, record.file_name, "missing_file"), record.file_name, pixels=pixels
-    )
+    with open_within(root, record.file_name, "missing_file") as file:
+        picture = decode_picture(file, record.file_name, pixels=pixels)
     raw = None
     if record.depth_file_name is not None:
-        path = inside(root, record.depth_file_name, "missing_depth_file")
-        raw = read_depth(path, record.depth_file_name)
+        raw = _read_depth(root, record.depth_file_name)
     turn = _geometry_turn(record, raw, picture)
     frame = Frame(
         id=record_id(line, 0),
@@ -266,6 +190,13 @@ def _geometry_turn(record: Record, raw: NDArray[Any] | None, picture: Picture) -
     if sizes - {stored, upright}:
         return UPRIGHT  # of no size that fits: refused as such where it is read
     raise Skip("exif_rotation", "EXIF turns the image; is its geometry turned too? Save it upright")
+
+
+def _read_depth(root: Path, name: str) -> NDArray[Any]:
+    if in_container(root, name):
+        with open_within(root, name, "missing_depth_file") as file:
+            return decode_depth(file, name)
+    return read_depth(inside(root, name, "missing_depth_file"), name)
 
 
 def _depth(raw: NDArray[Any], scale: float | None, size_wh: tuple[int, int]) -> Floats:
@@ -336,76 +267,6 @@ def _box(box: list[float], size_wh: tuple[int, int]) -> tuple[float, float, floa
     return left, top, right - left, bottom - top
 
 
-def shard_lines(shard: Shard) -> Iterator[dict[str, Any]]:
+def shard_lines(shard: Shard) -> Iterator[Line]:
     """The records of a shard as they stand in the metadata, in order."""
-    if shard.names is not None:
-        yield from ({"file_name": name} for name in shard.names)
-        return
-    path = Path(shard.folder) / METADATA
-    with path.open("rb") as file:
-        file.seek(shard.offset)
-        lines = (line for line in file if line.strip())
-        for place, line in enumerate(islice(lines, shard.count), start=shard.first_record):
-            yield _parse(line, f"{path}, record {place + 1}")
-
-
-def _scan(path: Path) -> tuple[NDArray[np.int64], frozenset[int]]:
-    """Read the metadata once; keep 8 bytes for each line's start and 8 for each id."""
-    offsets, hashes = array("q"), array("Q")
-    try:
-        with path.open("rb") as file:
-            end = 0
-            for number, line in enumerate(file, start=1):
-                start, end = end, end + len(line)
-                if line.strip():
-                    record = _parse(line, f"{path}, line {number}")
-                    name = record_id(record, len(offsets)).encode(errors="surrogatepass")
-                    digest = hashlib.blake2b(name, digest_size=8).digest()
-                    hashes.append(int.from_bytes(digest, "little"))
-                    offsets.append(start)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if not offsets:
-        raise UsageError(f"{path} has no records")
-    return np.array(offsets, dtype=np.int64), _repeated(np.array(hashes, dtype=np.uint64))
-
-
-def _repeated(hashes: NDArray[np.uint64]) -> frozenset[int]:
-    order = np.argsort(hashes, kind="stable")
-    ranked = hashes[order]
-    again = order[1:][ranked[1:] == ranked[:-1]]
-    return frozenset(int(place) for place in again)
-
-
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        record = from_json(line.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError as error:
-        raise UsageError(f"{where}: not JSON ({error})") from error
-    if not isinstance(record, dict):
-        raise UsageError(f"{where}: wanted a JSON object, got {type(record).__name__}")
-    return record
-
-
-def _list_images(root: Path) -> tuple[str, ...]:
-    """List images, hidden ones and linked folders left out, with numbers in their order."""
-    names = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if METADATA in files:
-            raise UsageError(f"{folder} has its own {METADATA}: give that folder")
-        below = Path(folder).relative_to(root)
-        names += [(below / name).as_posix() for name in files if _is_image(name)]
-    if not names:
-        raise UsageError(f"no images and no {METADATA} in {root}")
-    return tuple(sorted(names, key=_natural))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Sort key under which img2 comes before img10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if part.isdigit() else part for part in parts], name
+    return shard.lines.read()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from annotated_types import Len
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -11,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from calipers.errors import Skip
 
 REASONS = {
+    "bad_json": "the JSON that goes with the picture is not a readable object",
     "missing_file_name": "the record has no file_name",
     "bad_file_name": "file_name or depth_file_name is not a usable path",
     "bad_id": "id is neither a non-empty string nor a whole number",
@@ -88,6 +91,29 @@ class Record(BaseModel):
     gravity: Row | None = None
     objects: ObjectLists | None = None
     caption: str | None = None
+
+
+def record_id(line: dict[str, Any], place: int) -> str:
+    """Name a record: its ``id``, else the file's name, else its place (``record-1`` is the first).
+
+    From the file's name: letters, digits and ``_.-`` stay, "/" becomes "~" and every other byte
+    %XX, so that two files never share an id and each id is a file name. Of names that would be
+    longer than 200 characters the first 160 and a hash stay.
+
+    >>> record_id({"file_name": "left hand/0001.png"}, 0)
+    'left%20hand~0001.png'
+    """
+    given = line.get("id")
+    if (isinstance(given, str) and given) or type(given) is int:
+        return str(given)
+    name = line.get("file_name")
+    if not isinstance(name, str) or not name:
+        return f"record-{place + 1}"
+    safe = quote(str(PurePosixPath(name)), safe="/", errors="surrogateescape")
+    safe = safe.replace("~", "%7E").replace("/", "~")
+    if len(safe) <= 200:
+        return safe
+    return f"{safe[:160]}~{hashlib.blake2b(safe.encode(), digest_size=16).hexdigest()}"
 
 
 _REASON_OF = {

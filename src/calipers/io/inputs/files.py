@@ -88,18 +88,28 @@ def _members(path: str, size: int, changed: int) -> dict[str, tuple[int, int]]:
 def tar_members(path: Path) -> Iterator[tuple[str, int, int]]:
     """The plain files of a tar that is not compressed: name, where it starts, bytes.
 
-    A tar that is cut short ends where it is cut.
-
     Raises:
         Skip: ``unreadable_file``, when it is no such tar.
     """
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.isreg():
-                    yield member.name.removeprefix("./"), member.offset_data, member.size
+            for member in plain_members(tar):
+                yield member.name.removeprefix("./"), member.offset_data, member.size
     except tarfile.ReadError as error:
         raise Skip("unreadable_file", f"{path.name}: {error}") from error
+
+
+def plain_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The plain files of an open tar; one that is cut short or damaged further on ends there."""
+    first = True
+    try:
+        for member in tar:
+            first = False
+            if member.isreg():
+                yield member
+    except tarfile.ReadError:
+        if first:
+            raise
 
 
 def _read_cell(path: Path, cell: str) -> bytes | None:
