@@ -27,7 +27,10 @@ MAY_IMPORT = {
     "experts": {"types", "errors", "geometry", "chat", "numpy", "pyarrow", "PIL"},
     "stages": {"types", "geometry", "errors", "experts", "numpy", "scipy"},
     "questions": {"types", "units", "geometry", "errors", "numpy", "scipy", "yaml", "pyarrow"},
-    "view": {"types", "io", "tools", "geometry", "questions", "errors", "numpy", "pyarrow", "PIL"},
+    "view": {
+        *("types", "io", "tools", "geometry", "questions", "stats", "errors"),
+        *("numpy", "pyarrow", "PIL"),
+    },
     "tools": {
         *("types", "errors", "geometry", "io", "depth_codec", "questions", "stages", "chat"),
         *("numpy", "pydantic", "pydantic_core", "annotated_types"),

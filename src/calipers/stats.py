@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from calipers.questions.registry import TYPE_LIST
 EDGES_M = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, float("inf"))
 """Where the bars of a histogram of lengths begin and end, metres."""
 
+ANSWERS = ("type", "kind", "label", "value")
 _READ = ("scene_id", "type", "kind", "question", "objects", "label", "value")
 
 
@@ -54,6 +54,15 @@ class Counts:
         A scene's questions should stand in one table, as a run writes them: what is repeated is
         looked for in each table alone.
         """
+        self.add_answers(table)
+        self.repeated += len(table) - _different(table, "scene_id", "question")
+        about = pc.binary_join(table.column("objects"), "\n")
+        self.reworded += len(table) - _different(
+            table.append_column("about", about), "scene_id", "type", "about"
+        )
+
+    def add_answers(self, table: pa.Table) -> None:
+        """Count types, labels and lengths alone; the table has `ANSWERS`."""
         self.questions += len(table)
         for row in _grouped(table, "type", "kind", "label"):
             self.kinds[row["type"]] = row["kind"]
@@ -64,11 +73,6 @@ class Counts:
         for row in _grouped(table.append_column("bin", bins), "type", "bin"):
             if row["bin"] >= 0:
                 self.lengths.setdefault(row["type"], Counter())[row["bin"]] += row["count_all"]
-        self.repeated += len(table) - _different(table, "scene_id", "question")
-        about = pc.binary_join(table.column("objects"), "\n")
-        self.reworded += len(table) - _different(
-            table.append_column("about", about), "scene_id", "type", "about"
-        )
 
     def to_json(self) -> dict[str, Any]:
         """The counts by name, most frequent types first."""
@@ -95,6 +99,13 @@ class Counts:
             for place, count in self.lengths[name].items():
                 bars[place] += count
         return bars
+
+    def bars(self) -> list[tuple[str, int]]:
+        """The histogram of all lengths as names and counts; bars at the ends that are empty are
+        left out."""
+        counts = self._histogram(self.lengths)
+        there = np.flatnonzero(counts).tolist() or [0]
+        return [(_span(k), counts[k]) for k in range(there[0], there[-1] + 1)]
 
     def balance(self) -> dict[str, dict[str, Any]]:
         """Pairs of opposite answers: "yes/no" over all predicates, "left/right", "A/B", …
@@ -240,11 +251,13 @@ def _type_rows(types: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def _span(bar: int) -> str:
+    low, high = EDGES_M[bar : bar + 2]
+    return f"{low:g} to {high:g}" if np.isfinite(high) else f"over {low:g}"
+
+
 def _length_rows(lengths: Mapping[str, Any]) -> list[list[str]]:
-    edges = lengths["edges"]
-    names = [f"{low:g} to {'more' if high is None else f'{high:g}'}"
-             for low, high in pairwise(edges)]  # fmt: skip
-    return [[name, f"{n:,}"] for name, n in zip(names, lengths["counts"]) if n]
+    return [[_span(k), f"{n:,}"] for k, n in enumerate(lengths["counts"]) if n]
 
 
 def _blind_table(blind: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:

@@ -103,6 +103,10 @@ def test_overview_counts(report):
     ]  # fmt: skip
     assert run["counts"]["qualitative"] == [["tall_predicate", 2]]
     assert sorted(run["counts"]["quantitative"])[0] == ["distance", 2]
+    lengths = [["0 to 0.01", 2], ["0.5 to 1", 4], ["1 to 2", 2]]  # two things touch: 0 m
+    (answers, labels), (title, bars) = run["charts"]
+    assert (answers, labels, title) == ("Answers", [["yes", 2]], "Lengths in metres")
+    assert [bar for bar in bars if bar[1]] == lengths
     assert run["skipped"] == [
         {"stage": "read", "reason": "not_an_image", "count": 1,
          "examples": [{"id": "bad", "detail": "<i>bad.png</i>"}]},

@@ -36,5 +36,5 @@ export function overviewPage(run) {
     el("section", { class: "scenes" }, el("h2", {}, "Scenes", el("small", {}, run.shown)),
       el("div", { class: "thumbs" }, run.scenes.map(card))),
     el("div", { class: "cards" }, bars("Qualitative questions", run.counts.qualitative), bars("Quantitative questions", run.counts.quantitative),
-      skipped(run), factTable(run)));
+      run.charts.map(([title, rows]) => bars(title, rows)), skipped(run), factTable(run)));
 }

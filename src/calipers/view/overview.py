@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from calipers.stats import ANSWERS, Counts
+
 EXAMPLES = 3
 DETAIL_LENGTH = 240
 KINDS = ("qualitative", "quantitative")
@@ -26,6 +28,22 @@ def count_questions(run_folder: Path) -> dict[str, Counter[str]]:
         for row in groups.to_pylist():
             counts[row["kind"]][row["type"]] += row["count_all"]
     return counts
+
+
+def answer_charts(run_folder: Path) -> list[tuple[str, Rows]]:
+    """How often each answer was given, and how long the lengths are: titles and bars."""
+    counts = Counts()
+    for part in sorted((run_folder / "qa").glob("part-*.parquet")):
+        counts.add_answers(pq.read_table(part, columns=list(ANSWERS)))
+    answers: Counter[str] = Counter()
+    for labels in counts.labels.values():
+        answers.update(labels)
+    pairs = [label for pair in counts.balance() for label in pair.split("/")]
+    rows: Rows = [(label, answers.pop(label)) for label in pairs if label in answers]
+    return [
+        ("Answers", [*rows, *answers.most_common()]),
+        ("Lengths in metres", list(counts.bars()) if counts.lengths else []),
+    ]
 
 
 def gather_skipped(path: Path) -> list[dict[str, Any]]:

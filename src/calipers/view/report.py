@@ -17,7 +17,14 @@ from calipers.io.run import atomic, read_run
 from calipers.io.scenes import read_part, scene_parts
 from calipers.types import Scene
 from calipers.view.colours import COLOURS
-from calipers.view.overview import KINDS, count_questions, gather_skipped, run_facts, shown_text
+from calipers.view.overview import (
+    KINDS,
+    answer_charts,
+    count_questions,
+    gather_skipped,
+    run_facts,
+    shown_text,
+)
 from calipers.view.pictures import THUMB_WIDTH, depth_scales, jpeg_uri, open_files
 from calipers.view.scene_data import QUESTION_COLUMNS, scene_data
 
@@ -132,6 +139,7 @@ def _run_data(
             ("left out", sum(row["count"] for row in skipped)),
         ],
         "counts": {kind: counts[kind].most_common() for kind in KINDS},
+        "charts": answer_charts(run_folder),
         "skipped": skipped,
         "facts": run_facts(run),
         "colours": COLOURS,
