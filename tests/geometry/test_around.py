@@ -7,6 +7,7 @@ import pytest
 from crops import crop_of, rectangle
 
 from calipers.geometry.around import find_base, surfaces
+from calipers.geometry.crop import outline
 
 SHAPE = (80, 80)
 UP, AHEAD = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
@@ -34,10 +35,15 @@ def plate_on_floor():
 def test_the_floor_around_the_foot_is_found(noise):
     depth = plate_on_floor()
     depth = depth + noise * depth**2 * np.random.default_rng(0).normal(size=SHAPE)
-    height, ahead = find_base(crop_of(depth, PLATE, focal=FOCAL), UP, AHEAD, noise)
-    assert height == pytest.approx(-HEIGHT, abs=0.005 + 4 * noise)
+    found = find_base(crop_of(depth, PLATE, focal=FOCAL), UP, AHEAD, noise)
+    assert found.height == pytest.approx(-HEIGHT, abs=0.005 + 4 * noise)
     # Rows 67 to 70 below the foot: 0.5 m / ((68.5 - 39.5) / 100).
-    assert ahead == pytest.approx(0.5 / 0.29, rel=0.05)
+    assert found.ahead == pytest.approx(0.5 / 0.29, rel=0.05)
+    # Pixels that show it: on the floor, three to seven steps from the mask.
+    assert 20 <= len(found.rows) <= 64
+    assert (found.rows >= 55).all()
+    _, outside = outline(PLATE)
+    assert set(outside[found.rows, found.columns].tolist()) <= {3, 4, 5, 6, 7}
 
 
 def test_a_wall_is_no_base():
@@ -56,7 +62,7 @@ def test_too_little_to_tell(shape, value):
 def test_a_mask_at_the_lower_border_sees_nothing_under_it():
     depth = plate_on_floor()[:66]
     found = find_base(crop_of(depth, PLATE[:66], focal=FOCAL), UP, AHEAD, 0.0)
-    assert found is None or found[1] == -np.inf
+    assert found is None or found.ahead == -np.inf
 
 
 def planes():

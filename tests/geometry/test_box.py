@@ -123,3 +123,19 @@ def test_trimmed_ends_leave_out_the_farthest_points_on_each_side():
     line = np.stack((np.arange(101) / 100, np.zeros(101), np.full(101, 2.0)), 1).astype(np.float32)
     low, high = extents(line, np.ones(101, bool), UPRIGHT, CAMERA, 0.01)
     assert (low[0], high[0]) == (pytest.approx(0.01 - 0.002), pytest.approx(0.99 + 0.002))
+
+
+def test_a_flat_top_is_taken_at_its_height_and_not_where_noise_lifts_its_edge():
+    """A top at 0.5 m, 1 mm thick, and a rim that noise lifts to 0.504; 2.2 to 2.75 mm a pixel."""
+    rng = np.random.default_rng(0)
+    across, ahead, up = rng.uniform(-0.1, 0.1, 850), rng.uniform(0.9, 1.1, 850), np.empty(850)
+    ahead[:50], up[:50] = 1.1, np.linspace(0.497, 0.504, 50)  # the rim
+    up[50:450] = 0.5 + rng.normal(0, 0.001, 400)  # the top
+    ahead[450:], up[450:] = 0.9, rng.uniform(0, 0.5, 400)  # the front
+    points = np.stack([across, -up, ahead], 1).astype(np.float32)
+    axes = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: right, ahead, up
+    rim = np.arange(850) < 50
+    _, high = extents(points, rim, axes, CAMERA, 0.005, up=2)
+    assert high[2] == pytest.approx(0.5, abs=0.0003)
+    _, lifted = extents(points, rim, axes, CAMERA, 0.005)
+    assert lifted[2] == pytest.approx(0.504 + 1.1 / 400 / 2, abs=0.0005)

@@ -73,3 +73,21 @@ def test_mixed_pixels_in_depth_without_noise(crate):
     masks = [grow(mask, 2) for mask in crate.masks]
     item = lift(frame_of(depth, masks, CAMERA), masks).objects[0]
     assert item.size_level == pytest.approx([0.4, 0.3, 0.5], rel=0.1)
+
+
+def test_what_stands_on_another_touches_it_although_the_contact_is_hidden():
+    """A tin deep on a chest: the nearest pixels of the chest are those around the tin."""
+    chest, tin = Box((0, 2.0, 0.25), (0.8, 0.6, 0.5)), Box((0, 2.0, 0.6), (0.2, 0.2, 0.2))
+    scene = shoot([chest, tin], [FLOOR, wall(4)], pitch=30).lifted()
+    named = [(0, "the chest"), (1, "the tin")]
+    for k, name in named:
+        scene.objects[k].reference = name
+    assert measure(scene, "gap", 0, 1).value == 0.0
+
+
+def test_what_stands_beside_another_does_not_touch_it():
+    """A tin and a board of the same bottom, whose fat masks overlap the floor around each other."""
+    tin, board = Box((0, 2.0, 0.1), (0.2, 0.2, 0.2)), Box((0.32, 2.0, 0.02), (0.4, 0.6, 0.04))
+    shot = shoot([tin, board], [FLOOR, wall(4)], pitch=30)
+    scene = lift(shot.frame, [grow(mask, 2) for mask in shot.masks])
+    assert measure(scene, "gap", 0, 1).value == pytest.approx(0.02, abs=0.006)

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from calipers.geometry.crop import Crop
 from calipers.geometry.kernel import library, pointer
 from calipers.types import Bools, Doubles, Floats
+
+Positions = NDArray[np.int32]
+_MOST_SEEN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A level surface seen around the lower end of an object.
+
+    Attributes:
+        height: along the up axis, from the camera, metres.
+        ahead: how far ahead of the camera it is seen just under the object, metres; -inf when it
+            is not seen there.
+        rows, columns: (N,) some pixels of the frame that show it.
+    """
+
+    height: float
+    ahead: float
+    rows: Positions
+    columns: Positions
 
 
 def surfaces(crop: Crop, planes: Floats, noise: float, exact: bool) -> Bools:
@@ -26,7 +49,7 @@ def surfaces(crop: Crop, planes: Floats, noise: float, exact: bool) -> Bools:
     return on
 
 
-def find_base(crop: Crop, up: Doubles, ahead: Doubles, noise: float) -> tuple[float, float] | None:
+def find_base(crop: Crop, up: Doubles, ahead: Doubles, noise: float) -> Base | None:
     """Find the level surface around an object's lower end; None when none is seen.
 
     Level surfaces are told from upright ones by the height of pixels two rows apart, which differs
@@ -35,13 +58,12 @@ def find_base(crop: Crop, up: Doubles, ahead: Doubles, noise: float) -> tuple[fl
     Args:
         up, ahead: (3,) unit axes of the level frame, camera coordinates.
         noise: standard deviation of the inverse depth.
-
-    Returns:
-        Its height along `up` from the camera, and how far ahead it is seen just under the object
-        (-inf when it is not seen there), metres.
     """
-    found = np.empty(2)
+    found, seen = np.empty(2), np.empty(_MOST_SEEN, np.int32)
     axes = (pointer(axis, np.float64, (3,)) for axis in (up, ahead))
-    if not library.find_base(crop.record, *axes, noise, pointer(found)):
+    if not library.find_base(crop.record, *axes, noise, pointer(found), pointer(seen)):
         return None
-    return float(found[0]), float(found[1])
+    rows, columns = np.divmod(seen[seen >= 0], crop.shape[1])
+    top, left = crop.corner
+    height, ahead_m = found.tolist()
+    return Base(height, ahead_m, top + rows * crop.step, left + columns * crop.step)

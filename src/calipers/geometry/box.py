@@ -12,7 +12,12 @@ TRIM = 0.005
 
 
 def extents(
-    points: Floats, rim: Bools, axes: Doubles, camera: Camera, trim: float = 0.0
+    points: Floats,
+    rim: Bools,
+    axes: Doubles,
+    camera: Camera,
+    trim: float = 0.0,
+    up: int | None = None,
 ) -> tuple[Doubles, Doubles]:
     """Return the low and high ends of an object's points along each row of (3, 3) `axes`.
 
@@ -25,6 +30,8 @@ def extents(
         rim: (N,) which of them are the outermost pixels; at least one.
         trim: share of the outline (of the inside: four times it) beyond each end; 0 for exact
             depth, more where noise makes outlines ragged and surfaces thick. Less than 1/4.
+        up: the axis along which the top may be a flat face, whose height is then taken: noise
+            lifts the ends of an outline, and hardly a whole face.
 
     Raises:
         ValueError: no point is on the rim, or `trim` is out of range.
@@ -38,7 +45,7 @@ def extents(
         pointer(rim, np.bool_, (count,)),
         count,
         pointer(axes, np.float64, (3, 3)),
-        *(camera.fx, camera.fy, trim, pointer(ends)),
+        *(camera.fx, camera.fy, trim, -1 if up is None else up, pointer(ends)),
     )
     if not found:
         raise ValueError("no point is on the rim")

@@ -25,6 +25,7 @@ class Crop:
     Attributes:
         camera: its pixels are those of the crop.
         step: every so many rows and columns of the frame are in the crop.
+        corner: row and column of the frame at its first pixel.
         rays: (w + h,) x/z of each column, then y/z of each row.
         depths: (2, h, w) depth in metres, and 1/depth.
         maps: (4, h, w) the object's mask as given (0 or 1), pixels of other objects' masks, and
@@ -34,13 +35,14 @@ class Crop:
 
     camera: Camera
     step: int
+    corner: tuple[int, int]
     rays: Floats
     depths: Floats
     maps: Bytes
     record: CropRecord
 
     @classmethod
-    def empty(cls, camera: Camera, step: int = 1) -> Crop:
+    def empty(cls, camera: Camera, step: int = 1, corner: tuple[int, int] = (0, 0)) -> Crop:
         """Make room for a crop of the camera's size."""
         shape = (camera.height, camera.width)
         rays = np.empty(sum(shape), np.float32)
@@ -52,7 +54,7 @@ class Crop:
             *(place(maps) + k * maps.strides[0] for k in range(4)),
         )
         record.arrays = (rays, depths, maps)
-        return cls(camera, step, rays, depths, maps, record)
+        return cls(camera, step, corner, rays, depths, maps, record)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,7 +128,7 @@ def cut(
         width=(right - left) // step + 1,
         height=(bottom - top) // step + 1,
     )
-    crop = Crop.empty(view, step)
+    crop = Crop.empty(view, step, (top, left))
     library.cut(
         *(pointer(depth_m, np.float32, frame), *frame),
         *(pointer(mask, np.bool_, frame, "F"), pointer(covered, np.uint8, frame, "F")),

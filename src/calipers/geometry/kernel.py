@@ -59,14 +59,15 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cut": (_Array, _Int, _Int, _Array, _Array, *[_Int] * 3, _Crop),
     "outline": (_Array, _Int, _Int, _Array, _Array),
     # clean.c
-    "clean": (_Crop, _Array, _Double, _Int, *[_Array] * 4),
+    "tell_sides": (_Crop, _Double, *[_Array] * 3),
+    "clean": (_Crop, *[_Array] * 3, _Double, _Int, _Int, *[_Array] * 4),
     # around.c
     "along": (_Crop, *[_Array] * 3),
     "surfaces": (_Crop, _Array, _Int, _Double, _Int, _Array),
-    "find_base": (_Crop, _Array, _Array, _Double, _Array),
+    "find_base": (_Crop, _Array, _Array, _Double, _Array, _Array),
     # measure.c
     "gather_points": (_Crop, *[_Array] * 7),
-    "extents": (_Array, _Array, _Long, _Array, _Double, _Double, _Double, _Array),
+    "extents": (_Array, _Array, _Long, _Array, _Double, _Double, _Double, _Int, _Array),
     "far_side": (_Array, _Array, _Int, _Int, _Double, _Array),
     "hidden_points": (_Crop, _Array, _Array, _Int),
     # planes.c

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from calipers.errors import Skip
-from calipers.geometry import around, box, cloud, crop
-from calipers.geometry.clean import Clean, clean, is_exact
+from calipers.geometry import box, cloud
+from calipers.geometry.around import Base, find_base, surfaces
+from calipers.geometry.clean import Clean, Sides, clean, excesses, is_exact, tell_sides
+from calipers.geometry.crop import Bytes, Crop, Window, bounds, count_masks, cut
 from calipers.geometry.frames import level_from_camera
 from calipers.geometry.plane import depth_stats, find_planes, local_planes
 from calipers.stages.gravity import Level, find_level, level_from_gravity
@@ -31,6 +33,10 @@ GUESSED_POINTS = 800
 """Points of an object that are mirrored to its far side and dropped to its feet."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
+MOST_EXTRA = 128
+"""Points of an object that are kept for others' sake."""
+CARRIER_M = 0.04
+"""What carries an object reaches so much lower than it, metres."""
 CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
@@ -57,31 +63,34 @@ class View:
     planes: Floats
     level: Level | None
     level_from_camera: Doubles | None
-    covered: crop.Bytes
+    covered: Bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A level surface seen around the lower end of an object.
+@dataclass(slots=True)
+class Item:
+    """One object on its way into the scene.
 
     Attributes:
-        height: against gravity, from the camera, metres.
-        ahead: how far ahead of the camera it is seen just under the object, metres.
+        mask: (H, W) in Fortran order; None when there is none.
+        crop, sides: the pixels around it, and how they are told apart.
+        points: (N, 3) its points, those that it hides among them; None until it is lifted.
+        base: what it stands on.
     """
 
-    height: float
-    ahead: float
+    made: SceneObject
+    mask: Bools | None
+    crop: Crop | None = None
+    sides: Sides | None = None
+    points: Floats | None = None
+    base: Base | None = None
 
-    def carries(self, low: Doubles, high: Doubles) -> bool:
-        """Whether an object with these box ends (right, ahead, up) stands on the surface.
-
-        The line of sight under a standing object meets the surface before the object's middle;
-        under a hanging one it goes on behind it.
-        """
-        gap = low[2] - self.height
-        if gap < _TOUCHING_M:
-            return True
-        return bool(gap < 0.8 * (high[2] - low[2]) and self.ahead < (low[1] + high[1]) / 2)
+    @property
+    def bottom(self) -> float:
+        """Lower end of its box in the level frame, metres; NaN without one."""
+        made = self.made
+        if made.center_level is None or made.size_level is None:
+            return float("nan")
+        return float(made.center_level[2] - made.size_level[2] / 2)
 
 
 def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
@@ -99,9 +108,12 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
         raise Skip("not_ready", "lifting needs depth, intrinsics and objects")
     columns = [None if m is None else np.asfortranarray(m, dtype=np.bool_) for m in masks]
     view = look(frame, columns)
-    pairs = [_lift_object(view, o, m) for o, m in zip(frame.objects, columns, strict=True)]
-    objects = [made for made, _ in pairs]
-    _store_clouds([(made, dense) for made, dense in pairs if dense is not None])
+    items = [_begin(view, o, m) for o, m in zip(frame.objects, columns, strict=True)]
+    told = [(i, i.crop, i.sides) for i in items if i.crop is not None and i.sides is not None]
+    fat = [0] * len(told) if view.exact else excesses([sides for _, _, sides in told])
+    for (item, around_it, sides), excess in zip(told, fat, strict=True):
+        _lift_item(view, item, around_it, sides, excess)
+    _store_clouds([item for item in items if item.points is not None])
     level = view.level
     return Scene(
         id=frame.id,
@@ -111,7 +123,7 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
         height=frame.height,
         camera=frame.camera,
         intrinsics_source=frame.intrinsics_source or "given",
-        objects=objects,
+        objects=[item.made for item in items],
         depth_stats=_stats(view.depth_m, view.noise),
         gravity=_single(None if level is None else level.gravity),
         gravity_source=_gravity_source(frame, level),
@@ -146,16 +158,14 @@ def look(frame: Frame, masks: Sequence[Bools | None]) -> View:
     elif frame.gravity_source is None:  # otherwise others were asked, and left it in doubt
         level = find_level(blocks, planes)
     transform = None if level is None else level_from_camera(level.gravity, level.support_plane)
-    covered = crop.count_masks([m for m in masks if m is not None], depth.shape)
+    covered = count_masks([m for m in masks if m is not None], depth.shape)
     normals = np.array([[*p.normal, p.offset] for p in planes], np.float32).reshape(-1, 4)
     exact = is_exact(depth, blocks.noise)
     return View(depth, camera, blocks.noise, exact, normals, level, transform, covered)
 
 
-def _lift_object(
-    view: View, given: FrameObject, mask: Bools | None
-) -> tuple[SceneObject, Floats | None]:
-    """Lift one object and return its points; one that cannot be lifted carries its reason."""
+def _begin(view: View, given: FrameObject, mask: Bools | None) -> Item:
+    """Look at one object's surroundings; one that cannot be lifted carries its reason."""
     made = SceneObject(
         caption=given.caption or "",
         bbox=given.bbox_xywh,
@@ -163,78 +173,102 @@ def _lift_object(
         segmentation=given.rle,
         score=given.score,
     )
-    ends = None if mask is None else crop.bounds(mask)
+    ends = None if mask is None else bounds(mask)
     if mask is None or ends is None:
         made.reference_reason = "not lifted: no_mask"
-        return made, None
+        return Item(made, None)
     made.touches_border = _touches_border(ends, mask.shape)
-    patch = _patch(view, mask, ends)
-    base = _base(view, patch)
-    on_surface = around.surfaces(patch, _nearby_planes(view, base), view.noise, view.exact)
-    cleaned = clean(patch, on_surface, view.noise, view.exact)
+    around_it = _crop(view, mask, ends)
+    return Item(made, mask, around_it, tell_sides(around_it, view.noise))
+
+
+def _lift_item(view: View, item: Item, around_it: Crop, sides: Sides, excess: int) -> None:
+    """Lift one object whose mask is `excess` pixels too fat."""
+    base = _base(view, around_it)
+    on_surface = surfaces(around_it, _nearby_planes(view, base), view.noise, view.exact)
+    cleaned = clean(around_it, sides, excess, on_surface, view.noise, view.exact)
     if cleaned.count < LEAST_PIXELS:
-        made.reference_reason = "not lifted: no_depth"
-        return made, None
-    return made, _fill(made, view, cloud.Cloud.of(patch, cleaned), cleaned, base)
+        item.made.reference_reason = "not lifted: no_depth"
+        return
+    _fill(item, view, cloud.Cloud.of(around_it, cleaned), cleaned, base)
 
 
-def _fill(
-    made: SceneObject, view: View, seen: cloud.Cloud, cleaned: Clean, base: Base | None
-) -> Floats:
-    """Set everything that is measured on the cleaned pixels, and return the points,
-    those that the object hides among them."""
-    camera, depth = seen.crop.camera, seen.readings
+def _fill(item: Item, view: View, seen: cloud.Cloud, cleaned: Clean, base: Base | None) -> None:
+    """Set everything that is measured on the cleaned pixels."""
+    made, camera, depth = item.made, seen.crop.camera, seen.readings
     low, high = box.extents(seen.points, seen.rim, _CAMERA_AXES, camera, _trim(view))
     made.center_camera, made.size_camera = _center_size(low, high)
     made.pixels = cleaned.count * seen.crop.step**2
     made.hidden_share = float(np.float32(cleaned.hidden_share))
     made.depth_mean, made.depth_center = depth.mean, depth.center
     made.depth_p5, made.depth_p95 = depth.p5, depth.p95
-    if view.level_from_camera is None:
-        return seen.points
-    low, high = _level_box(view, seen, cleaned, depth.median / camera.fx, base)
-    made.center_level, made.size_level = _center_size(low, high)
-    return _with_unseen(made, view.level_from_camera, seen, base)
+    item.points = seen.points
+    if view.level_from_camera is not None:
+        low, high = _level_box(view, seen, cleaned, depth.median / camera.fx, base)
+        made.center_level, made.size_level = _center_size(low, high)
+        if (
+            base is not None
+            and abs(item.bottom - view.level_from_camera[2, 3] - base.height) < 1e-4
+        ):
+            item.base = base
+        item.points = _with_unseen(item, view.level_from_camera, seen)
 
 
-def _with_unseen(
-    made: SceneObject, transform: Doubles, seen: cloud.Cloud, base: Base | None
-) -> Floats:
+def _with_unseen(item: Item, transform: Doubles, seen: cloud.Cloud) -> Floats:
     """The points of an object, those of its far side (the near one mirrored) and of its feet."""
+    made = item.made
     assert made.center_level is not None
-    assert made.size_level is not None
     center = (made.center_level - transform[:3, 3]) @ transform[:3, :3]
     some = cloud.thin(seen.points, GUESSED_POINTS)
     parts = [seen.points, seen.hidden(2 * center.astype(np.float32) - some)]
-    bottom = made.center_level[2] - made.size_level[2] / 2 - transform[2, 3]
-    if base is not None and abs(bottom - base.height) < 1e-4:
-        parts.append(_feet(some, transform, made))
+    if item.base is not None:
+        parts.append(_feet(some, transform, item))
     return np.concatenate(parts)
 
 
-def _feet(points: Floats, transform: Doubles, made: SceneObject) -> Floats:
+def _feet(points: Floats, transform: Doubles, item: Item) -> Floats:
     """The lowest fifth of an object's points, dropped on the surface that it stands on."""
-    assert made.center_level is not None
-    assert made.size_level is not None
+    assert item.made.size_level is not None
     up = transform[2, :3].astype(np.float32)
     height = points @ up + np.float32(transform[2, 3])
-    bottom = made.center_level[2] - made.size_level[2] / 2
-    low = height < bottom + 0.2 * made.size_level[2]
-    return np.asarray(points[low] - (height[low] - bottom)[:, None] * up)
+    low = height < item.bottom + 0.2 * item.made.size_level[2]
+    return np.asarray(points[low] - (height[low] - np.float32(item.bottom))[:, None] * up)
 
 
-def _store_clouds(lifted: list[tuple[SceneObject, Floats]]) -> None:
+def _store_clouds(lifted: list[Item]) -> None:
     """Store at most 512 points an object, among them those closest to each other object."""
+    clouds = [item.points for item in lifted if item.points is not None]
     contacts: list[list[Floats]] = [[] for _ in lifted]
-    clouds = [points for _, points in lifted[:MOST_CONTACTS]]
-    for (a, b), (on_a, on_b) in cloud.closest_pairs(clouds):
+    for (a, b), (on_a, on_b) in cloud.closest_pairs(clouds[:MOST_CONTACTS]):
         contacts[a].append(on_a)
         contacts[b].append(on_b)
-    for (made, points), extra in zip(lifted, contacts, strict=True):
+    for a, b in _standing(lifted):
+        foot = clouds[a][-1]
+        contacts[a].append(foot)
+        contacts[b].append(foot)
+    for item, points, extra in zip(lifted, clouds, contacts, strict=True):
+        extra = extra[-MOST_EXTRA:]
         few = cloud.thin(points, cloud.MOST_POINTS - len(extra))
         if extra:
             few = np.concatenate((few, np.stack(extra)))
+        made = item.made
         made.cloud, made.cloud_origin, made.cloud_scale = cloud.quantise(few)
+
+
+def _standing(lifted: list[Item]) -> Iterator[tuple[int, int]]:
+    """Find which objects stand on which others: the surface around their feet is in its mask.
+
+    What carries must reach well below: around a book on a table the table is within its mask too.
+    """
+    for a, item in enumerate(lifted):
+        if item.base is None:
+            continue
+        for b, other in enumerate(lifted):
+            if other is item or other.mask is None or not item.bottom - other.bottom > CARRIER_M:
+                continue
+            on_it = other.mask[item.base.rows, item.base.columns]
+            if on_it.mean() > 0.5:
+                yield a, b
 
 
 def _level_box(
@@ -243,13 +277,26 @@ def _level_box(
     transform = view.level_from_camera
     assert transform is not None
     axes = np.ascontiguousarray(transform[:3, :3])
-    low, high = box.extents(seen.points, seen.rim, axes, seen.crop.camera, _trim(view))
+    flat = None if view.exact else 2
+    low, high = box.extents(seen.points, seen.rim, axes, seen.crop.camera, _trim(view), flat)
     if cleaned.hidden_share < 0.15:
         far = box.far_side(seen.along(axes[1]), cleaned.pixels, footprint_m)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
-    if base is not None and base.carries(low, high):
+    if base is not None and _carries(base, low, high):
         low[2] = base.height
     return low + transform[:3, 3], high + transform[:3, 3]
+
+
+def _carries(base: Base, low: Doubles, high: Doubles) -> bool:
+    """Whether an object with these box ends (right, ahead, up) stands on the surface.
+
+    The line of sight under a standing object meets the surface before the object's middle; under a
+    hanging one it goes on behind it.
+    """
+    gap = low[2] - base.height
+    if gap < _TOUCHING_M:
+        return True
+    return bool(gap < 0.8 * (high[2] - low[2]) and base.ahead < (low[1] + high[1]) / 2)
 
 
 def _trim(view: View) -> float:
@@ -265,7 +312,7 @@ def _touches_border(ends: tuple[int, int, int, int], shape: tuple[int, ...]) -> 
     return top == 0 or left == 0 or bottom == shape[0] - 1 or right == shape[1] - 1
 
 
-def _patch(view: View, mask: Bools, ends: tuple[int, int, int, int]) -> crop.Crop:
+def _crop(view: View, mask: Bools, ends: Window) -> Crop:
     top, bottom, left, right = ends
     area = (bottom - top + 2 * _PAD) * (right - left + 2 * _PAD)
     step = max(1, round((area / CROP_PIXELS) ** 0.5))
@@ -274,7 +321,7 @@ def _patch(view: View, mask: Bools, ends: tuple[int, int, int, int]) -> crop.Cro
         *(max(0, top - pad), min(mask.shape[0] - 1, bottom + pad)),
         *(max(0, left - pad), min(mask.shape[1] - 1, right + pad)),
     )
-    return crop.cut(view.depth_m, view.camera, mask, view.covered, window, step)
+    return cut(view.depth_m, view.camera, mask, view.covered, window, step)
 
 
 def _nearby_planes(view: View, base: Base | None) -> Floats:
@@ -285,12 +332,11 @@ def _nearby_planes(view: View, base: Base | None) -> Floats:
     return np.concatenate((view.planes, level[None]))
 
 
-def _base(view: View, patch: crop.Crop) -> Base | None:
+def _base(view: View, around_it: Crop) -> Base | None:
     if view.level is None or view.level_from_camera is None:
         return None
     _, ahead, up = view.level_from_camera[:3, :3]
-    found = around.find_base(patch, up, ahead, view.noise)
-    return None if found is None else Base(*found)
+    return find_base(around_it, up, ahead, view.noise)
 
 
 def _stats(depth: Floats, noise: float) -> DepthStats:

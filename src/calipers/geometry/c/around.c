@@ -35,6 +35,8 @@
 /* Rows under the mask in which the surface is seen, the first and one past the last. */
 #define UNDER_FIRST 3
 #define UNDER_END 7
+/* At most so many pixels of it are named. */
+#define MOST_SEEN 64
 /* The lower and the upper end of an object: shares of its readings. */
 static const double END_SHARES[] = {0.02, 0.98};
 /* An inside with fewer readings has no height. */
@@ -243,8 +245,23 @@ static double seen_under(const Crop *crop, const double ahead[3], float *room) {
     return taken ? median_of(room, taken) : -INFINITY;
 }
 
+/* Find pixels of the ring around the mask within `bin_m` of a height, at most MOST_SEEN of them,
+ * evenly chosen; fills the rest of `seen` with -1. */
+static void pixels_at(const Crop *crop, const float *height, double level, double bin_m,
+                      int32_t *seen) {
+    int32_t count = 0, taken = 0, pixels = (int32_t)area(crop->height, crop->width);
+    for (int32_t pass = 0, stride = 1; pass < 2; pass++, stride = 1 + count / MOST_SEEN, count = 0)
+        for (int32_t i = 0; i < pixels; i++) {
+            byte steps = crop->outside[i];
+            if (steps <= NEAR_PX || steps > FAR_PX || !(crop->inverse[i] > 0)) continue;
+            if (fabs(height[i] - level) < bin_m && count++ % stride == 0 && pass == 1)
+                seen[taken++] = i;
+        }
+    while (taken < MOST_SEEN) seen[taken++] = -1;
+}
+
 static int32_t base_in(const Crop *crop, const double up[3], const double ahead[3], float noise,
-                       float *room, double out[2]) {
+                       float *room, double out[2], int32_t *seen) {
     size_t pixels = area(crop->height, crop->width);
     float *height = room, some[MOST_VALUES + 1];
     Levels levels = {0, 0, room + pixels, room + 2 * pixels};
@@ -258,7 +275,10 @@ static int32_t base_in(const Crop *crop, const double up[3], const double ahead[
     if (levels.count < fmax(BASE_READINGS, BASE_SHARE * (double)levels.seen)) return 0;
     double bin_m = median_of(levels.limits, levels.count);
     int32_t found = highest_mode(&levels, bin_m, ends[0] + 2 * bin_m, &out[0]);
-    if (found == 1) out[1] = seen_under(crop, ahead, room);
+    if (found == 1) {
+        pixels_at(crop, height, out[0], bin_m, seen);
+        out[1] = seen_under(crop, ahead, room);
+    }
     return found;
 }
 
@@ -267,12 +287,13 @@ static int32_t base_in(const Crop *crop, const double up[3], const double ahead[
  * Level surfaces are told from upright ones by the height of pixels a few rows apart, which differs
  * by as many footprints on a wall. up, ahead: unit axes of the level frame, camera coordinates.
  * out: its height along `up` from the camera, and how far ahead it is seen just under the object
- * (-infinity when it is not seen there), metres. Returns 1 when there is one, else 0. */
+ * (-infinity when it is not seen there), metres. seen (MOST_SEEN): pixels of the crop that show it,
+ * then -1. Returns 1 when there is one, else 0. */
 API int32_t find_base(const Crop *crop, const double up[3], const double ahead[3], double noise,
-                      double out[2]) {
+                      double out[2], int32_t *seen) {
     float *room = malloc(3 * area(crop->height, crop->width) * sizeof(float));
     if (!room) return NO_MEMORY;
-    int32_t found = base_in(crop, up, ahead, (float)noise, room, out);
+    int32_t found = base_in(crop, up, ahead, (float)noise, room, out, seen);
     free(room);
     return found;
 }

@@ -21,15 +21,19 @@
 #define EXACT_BONUS 0.25f
 /* Readings from which noisy depth is averaged are the object's by this share. */
 #define GOOD_ALPHA 0.85f
+/* How far a pixel's place in the mask counts beside what it looks like: in shares of the object a
+ * pixel, up to so many pixels. */
+#define PLACE 0.6f
+#define PLACE_PX 2.0f
 /* Readings are plausible around the middle of these shares of the solid ones. */
 static const double TRUSTED_SHARES[] = {0.15, 0.5, 0.85};
 /* What hides an object is nearer by this factor and so many deviations. */
 #define HIDES 1.03f
 #define HIDES_NOISE 4.0f
 
-/* What `clean` works with; each has one entry a pixel, except the row of `mean`. */
+/* What the functions here work with; each has one entry a pixel, except the row of `mean`. */
 typedef struct {
-    float *object, *ground, *alpha, *vote;
+    float *object, *ground, *own, *vote;
     byte *solid, *reach, *around, *good;
     MeanRoom mean;
 } Room;
@@ -39,7 +43,7 @@ static void *room_for_clean(const Crop *crop, Room *room) {
     float *floats = malloc((7 * count + (size_t)crop->width + 16) * sizeof(float) + 4 * count);
     if (!floats) return NULL;
     room->object = floats, room->ground = floats + count;
-    room->alpha = floats + 2 * count, room->vote = floats + 3 * count;
+    room->own = floats + 2 * count, room->vote = floats + 3 * count;
     room->mean.values = floats + 4 * count, room->mean.weights = floats + 5 * count;
     room->mean.sums = floats + 6 * count, room->mean.row = floats + 7 * count;
     byte *bytes = (byte *)(floats + 7 * count + (size_t)crop->width + 16);
@@ -67,7 +71,7 @@ static void sort_pixels(const Crop *crop, Room *room) {
 static void two_sides(const Crop *crop, Room *room) {
     int32_t h = crop->height, w = crop->width;
     size_t count = area(h, w);
-    float *restrict own = room->alpha, *restrict front = room->vote;
+    float *restrict own = room->own, *restrict front = room->vote;
     float *restrict object = room->object;
     const byte *mask = crop->mask, *taken = crop->taken;
     for (size_t i = 0; i < count; i++)
@@ -80,20 +84,60 @@ static void two_sides(const Crop *crop, Room *room) {
 
 /* How much of the object is in each reading (`alpha`, 0 to 1; the mask where the two sides are not
  * told apart); `clear` says where they are. */
-static void mixture(const Crop *crop, Room *room, float noise, byte *clear) {
+static void mixture(const Crop *crop, Room *room, float noise, float *restrict alpha,
+                    byte *restrict clear) {
     size_t count = area(crop->height, crop->width);
     const float *object = room->object, *ground = room->ground, *inverse = crop->inverse;
     const byte *mask = crop->mask;
-    float *restrict alpha = room->alpha, least_noise = CONTRAST_NOISE * noise;
-    byte *restrict told = clear;
+    float least_noise = CONTRAST_NOISE * noise;
     for (size_t i = 0; i < count; i++) {
         float contrast = object[i] - ground[i], needed = larger(CONTRAST * object[i], least_noise);
         int apart = (object[i] > 0) & (ground[i] > 0) & (fabsf(contrast) > needed);
         float share = (inverse[i] - ground[i]) / (apart ? contrast : 1.0f);
         float within = smaller(larger(share, 0.0f), 1.0f), given = (float)mask[i];
         alpha[i] = apart ? within : given;
-        told[i] = (byte)apart;
+        clear[i] = (byte)apart;
     }
+}
+
+/* Steps from the outline of the mask: 1 on its outermost pixels, growing inwards; 0 on the pixels
+ * next to it, falling outwards. */
+static int32_t steps_in(const Crop *crop, size_t i) {
+    return crop->mask[i] ? crop->inside[i] : 1 - crop->outside[i];
+}
+
+/* What each excess would cost (see `tell_sides`): the share of the object in pixels that it takes
+ * away, and of the surroundings in those that it leaves, up to a constant. */
+static int32_t weigh_excesses(const Crop *crop, const float *alpha, const byte *clear,
+                              double costs[EXCESSES]) {
+    double sums[EXCESSES + DEEPER] = {0}, cost = 0;
+    int32_t seen = 0;
+    for (size_t i = 0; i < area(crop->height, crop->width); i++) {
+        int32_t at = steps_in(crop, i) - LEAST_EXCESS;
+        if (!clear[i] || crop->taken[i] || !(crop->inverse[i] > 0)) continue;
+        if (at < 0 || at >= EXCESSES + DEEPER) continue;
+        sums[at] += 2 * (double)alpha[i] - 1;
+        seen++;
+    }
+    for (int32_t k = 0; k < EXCESSES; k++) costs[k] = cost += sums[k];
+    return seen;
+}
+
+/* Tell the object from what surrounds it, by depth.
+ *
+ * noise: standard deviation of the inverse depth. alpha (out): how much of the object is in each
+ * reading, 0 to 1. clear (out): where that could be told.
+ * costs (out): for every excess from LEAST_EXCESS on - by how many pixels the mask is too fat - how
+ * badly the readings fit it, in pixels. Returns how many readings tell. */
+API int32_t tell_sides(const Crop *crop, double noise, float *alpha, byte *clear, double *costs) {
+    Room room;
+    void *memory = room_for_clean(crop, &room);
+    if (!memory) return NO_MEMORY;
+    sort_pixels(crop, &room);
+    two_sides(crop, &room);
+    mixture(crop, &room, (float)noise, alpha, clear);
+    free(memory);
+    return weigh_excesses(crop, alpha, clear, costs);
 }
 
 /* First and last set row and column; returns 0 when there is no pixel. */
@@ -118,8 +162,10 @@ static int64_t collect(const float *values, const byte *first, const byte *secon
     return taken;
 }
 
-/* Leave out readings farther from the solid inside than the object is large. */
-static void drop_implausible(const Crop *crop, Room *room, byte *pixels) {
+/* Leave out readings farther from the solid inside than the object is large. Where noise mixes them
+ * at the outline, the pixels stay that are inside the mask by more than its excess; they are only
+ * not `good` to measure by. */
+static void drop_implausible(const Crop *crop, Room *room, int exact, int32_t excess, byte *pixels) {
     size_t count = area(crop->height, crop->width);
     float *values = room->vote;
     int64_t all = 0;
@@ -136,9 +182,12 @@ static void drop_implausible(const Crop *crop, Room *room, byte *pixels) {
     double extent = most(ends[1] - ends[0], ends[3] - ends[2]) / crop->fx;
     float slack = (float)(q[1] * (0.7 * extent + 0.02));
     float low = q[0] - slack, high = q[2] + slack;
-    const float *inverse = crop->inverse;
-    byte *restrict kept = pixels;
-    for (size_t i = 0; i < count; i++) kept[i] &= (inverse[i] > low) & (inverse[i] < high);
+    for (size_t i = 0; i < count; i++) {
+        byte plausible = (crop->inverse[i] > low) & (crop->inverse[i] < high);
+        byte placed = (crop->inside[i] <= SOLID_PX) & (steps_in(crop, i) > excess);
+        room->good[i] &= plausible;
+        pixels[i] &= plausible | (!exact & placed);
+    }
 }
 
 /* Share of the rim beside which something is nearer: there the object goes on behind it. */
@@ -146,7 +195,7 @@ static double hidden_share(const Crop *crop, const byte *pixels, const byte *rim
                            const float *settled, float noise, Room *room) {
     int32_t h = crop->height, w = crop->width;
     size_t count = area(h, w);
-    float *restrict others = room->object, *half = room->ground, *nearest = room->alpha;
+    float *restrict others = room->object, *half = room->ground, *nearest = room->own;
     const float *inverse = crop->inverse;
     const byte *mask = crop->mask;
     for (size_t i = 0; i < count; i++)
@@ -162,50 +211,57 @@ static double hidden_share(const Crop *crop, const byte *pixels, const byte *rim
     return all ? (double)hidden / all : 0.0;
 }
 
+/* How much each pixel is the object's: what it looks like, and with noisy depth, of which the
+ * neighbours are averaged, also its place in the mask. */
+static void vote(const Crop *crop, const float *alpha, int exact, int32_t excess, Room *room) {
+    size_t count = area(crop->height, crop->width);
+    float *restrict votes = room->vote, middle = (float)excess + 0.5f;
+    if (exact) {
+        for (size_t i = 0; i < count; i++) votes[i] = alpha[i] + EXACT_BONUS;
+        return;
+    }
+    box_mean(alpha, room->reach, crop->height, crop->width, 1, votes, &room->mean);
+    for (size_t i = 0; i < count; i++) {
+        float within = (float)steps_in(crop, i) - middle;
+        votes[i] += PLACE * smaller(larger(within, -PLACE_PX), PLACE_PX);
+    }
+}
+
 /* The pixels that belong to the object by depth and mask. */
 static void choose(const Crop *crop, const byte *on_surface, const byte *clear, int exact,
-                   Room *room, byte *pixels) {
-    size_t count = area(crop->height, crop->width);
-    if (exact)
-        for (size_t i = 0; i < count; i++) room->vote[i] = room->alpha[i] + EXACT_BONUS;
-    else
-        box_mean(room->alpha, room->reach, crop->height, crop->width, 1, room->vote, &room->mean);
-    const byte *inside = crop->inside, *mask = crop->mask, *taken = crop->taken;
-    const byte *solid = room->solid, *reach = room->reach;
-    const float *vote = room->vote;
-    byte *restrict chosen = pixels;
-    for (size_t i = 0; i < count; i++) {
-        byte like = solid[i] | (reach[i] & (vote[i] > 0.5f));
-        byte own = mask[i] | (clear[i] & (taken[i] ^ 1));
-        chosen[i] = like & own & ((inside[i] > BAND_PX) | (on_surface[i] ^ 1));
+                   int32_t excess, const Room *room, byte *restrict pixels) {
+    int32_t least = exact ? 0 : most(excess, 0);
+    for (size_t i = 0; i < area(crop->height, crop->width); i++) {
+        byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
+        byte told = crop->mask[i] | (crop->taken[i] ^ 1), placed = steps_in(crop, i) > least;
+        byte own = clear[i] ? told : placed;
+        pixels[i] = like & own & ((crop->inside[i] > BAND_PX) | (on_surface[i] ^ 1));
     }
 }
 
 /* Find the pixels of a crop that belong to the object.
  *
- * on_surface: pixels on surfaces that surround the object; bleed inside the band.
- * noise: standard deviation of the inverse depth. exact: every reading is believed; else neighbours
- * vote and are averaged.
+ * alpha, clear: from `tell_sides`. on_surface: pixels on surfaces that surround the object; bleed
+ * inside the band. noise: standard deviation of the inverse depth. exact: every reading is believed;
+ * else neighbours vote and are averaged, and the mask counts, less its excess.
  * pixels, rim (out): the object's pixels and the outermost of them. settled (out): their inverse
  * depth. hidden (out): part of the rim beyond which something nearer is seen.
  * Returns how many pixels there are. */
-API int32_t clean(const Crop *crop, const byte *on_surface, double noise, int32_t exact,
-                  byte *pixels, byte *rim, float *settled, double *hidden) {
+API int32_t clean(const Crop *crop, const float *alpha, const byte *clear, const byte *on_surface,
+                  double noise, int32_t exact, int32_t excess, byte *pixels, byte *rim,
+                  float *settled, double *hidden) {
     size_t count = area(crop->height, crop->width);
     Room room;
     void *memory = room_for_clean(crop, &room);
     if (!memory) return NO_MEMORY;
     sort_pixels(crop, &room);
-    two_sides(crop, &room);
-    byte *clear = room.around;
-    mixture(crop, &room, (float)noise, clear);
-    choose(crop, on_surface, clear, exact, &room, pixels);
-    drop_implausible(crop, &room, pixels);
+    vote(crop, alpha, exact, excess, &room);
+    choose(crop, on_surface, clear, exact, excess, &room, pixels);
+    for (size_t i = 0; i < count; i++) room.good[i] = pixels[i] & (alpha[i] > GOOD_ALPHA);
+    drop_implausible(crop, &room, exact, excess, pixels);
     int32_t status = 0;
     memcpy(settled, crop->inverse, count * sizeof(float));
     if (!exact) {
-        byte *restrict good = room.good;
-        for (size_t i = 0; i < count; i++) good[i] = pixels[i] & (room.alpha[i] > GOOD_ALPHA);
         status = settle(crop, pixels, room.good, (float)noise, settled);
         if (!status) status = drop_islands(crop, settled, pixels);
     }

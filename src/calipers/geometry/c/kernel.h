@@ -24,6 +24,11 @@
 #define BAND_PX 3
 /* A pixel so far inside a mask is the object's; farther than BAND_PX, for masks may be too fat. */
 #define SOLID_PX (BAND_PX + 2)
+/* Masks may be too fat by so many pixels: from LEAST_EXCESS (too thin) on, so many values; pixels up
+ * to so much deeper inside tell. */
+#define LEAST_EXCESS (-3)
+#define EXCESSES 8
+#define DEEPER 2
 /* Distances to the outline are counted up to here. */
 #define MOST_STEPS 8
 /* Quantiles are taken of at most about this many values, evenly chosen. */

@@ -7,6 +7,12 @@
 /* An inside that reaches beyond the outline by more than minus this part of a footprint is a face
  * across the axis. */
 #define FACE 0.35
+/* A top is flat when more than so much of the inside lies within so many footprints of one height
+ * (taken twice, around where the inside ends and around what that gives), and the outline ends
+ * within so many footprints of it. */
+#define FLAT_SHARE 0.15
+#define FLAT 1.0
+#define FLAT_REACH 2.5
 /* Where the rows of pixels across a body are read: shares of the way from left to right. */
 #define SAMPLES 7
 static const double SAMPLE_AT[SAMPLES] = {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0};
@@ -108,12 +114,28 @@ static double moved(double end, double face, double sign, double footprint) {
     return end + sign * footprint / 2;
 }
 
+/* Height of the flat top at which the inside ends, `back` or somewhat below; NAN without one.
+ * `room` has room for the faces. Noise lifts the ends of an outline, and hardly a whole face. */
+static double flat_top(const Sides *s, double back, double high, double footprint, float *room) {
+    double top = back, within = FLAT * footprint;
+    int64_t near = 0;
+    for (int32_t again = 0; again < 3; again++) {
+        near = 0;
+        for (int64_t k = 0; k < s->face_count; k++)
+            if (fabs(s->faces[k] - top) < within) room[near++] = s->faces[k];
+        if (again < 2 && near) top = median_of(room, near);
+    }
+    int flat = (double)near > FLAT_SHARE * (double)s->face_count;
+    return flat && fabs(high - top) < FLAT_REACH * footprint ? top : NAN;
+}
+
 /* The low and high ends (3 + 3) of (count, 3) points along each row of (3, 3) `axes`.
  *
  * on_rim: which points are on the outline. trim: share of the rim (of the inside: four times it)
- * beyond each end, below 1/4. Returns 0 when no point is on the rim. */
+ * beyond each end, below 1/4. up: the axis along which a flat top is looked for, -1 for none.
+ * Returns 0 when no point is on the rim. */
 API int32_t extents(const float *points, const byte *on_rim, int64_t count, const double *axes,
-                    double fx, double fy, double trim, double *ends) {
+                    double fx, double fy, double trim, int32_t up, double *ends) {
     float *room = malloc(((size_t)count + MOST_VALUES + 1) * sizeof(float));
     if (!room) return NO_MEMORY;
     Sides s = {.rim = room + MOST_VALUES + 1, .faces = room};
@@ -133,7 +155,9 @@ API int32_t extents(const float *points, const byte *on_rim, int64_t count, cons
             back = select_rank(s.faces, s.face_count, s.face_count - 1 - past);
         }
         ends[k] = moved(low, front, -1, s.low_z * per_metre);
-        ends[3 + k] = moved(high, back, 1, s.high_z * per_metre);
+        double footprint = s.high_z * per_metre;
+        double top = k == up && s.face_count ? flat_top(&s, back, high, footprint, s.rim) : NAN;
+        ends[3 + k] = isnan(top) ? moved(high, back, 1, footprint) : top;
     }
     free(room);
     return (int32_t)(s.rim_count > 0);
