@@ -6,9 +6,12 @@ Truth is the whole object (also the sides that the camera cannot see), in the le
 true gravity; only objects *seen whole* (over 95 % of their own pixels visible, not cut by the
 border) are judged. A comparison is *clear* when the two differ by more than 5 % of the compared
 size: of the larger of the two values for sizes, of the larger object's extent along the axis for
-positions. An answer "about the same" to a clear comparison counts as wrong. A measure is judged
-when it would be asked (its premise holds) unless both it and the truth are under 2 cm; it is right
-within 10 % of the truth.
+positions. An answer "about the same" to a clear comparison counts as wrong.
+
+What is judged is what would be asked: no comparison below the doubt about it, no measure of which
+too little is known. How much of all that is clear is asked is printed too, and how right the others
+would have been. A measure is right within 10 % of the truth; one where both it and the truth are
+under 2 cm is not judged.
 """
 
 from __future__ import annotations
@@ -67,6 +70,14 @@ class Score:
         return sum(self.right.values()) / max(1, sum(self.judged.values()))
 
 
+class Scores:
+    """Of comparisons and measures: what is asked, and what is too doubtful to be asked."""
+
+    def __init__(self) -> None:
+        self.comparisons, self.unasked_comparisons = Score(), Score()
+        self.measures, self.unasked_measures = Score(), Score()
+
+
 def truth_boxes(scene: Scene, truth: RoomTruth) -> tuple[np.ndarray, np.ndarray]:
     """Centres and sizes (N, 3) in the comparison frame (x right, y forward, z up)."""
     items = truth.objects
@@ -108,7 +119,7 @@ def compared_size(size: np.ndarray, i: int, j: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def judge(made: RoomFrame, scene: Scene, comparisons: Score, measures: Score) -> None:
+def judge(made: RoomFrame, scene: Scene, scores: Scores) -> None:
     truth = made.truth
     whole = [
         k
@@ -132,23 +143,28 @@ def judge(made: RoomFrame, scene: Scene, comparisons: Score, measures: Score) ->
             if np.isnan(value) or abs(real[name]) <= CLEAR * clear[name]:
                 continue
             right = value * real[name] > 0 and abs(value) > margin
-            comparisons.add(name, right, abs(value - real[name]) / clear[name], where)
+            may = asked[types[f"{name}_predicate"], column]
+            score = scores.comparisons if may else scores.unasked_comparisons
+            score.add(name, right, abs(value - real[name]) / clear[name], where)
         real["gap"] = truth.gaps[i, j]
         for name in MEASURES:
             axis, _, _ = name.partition("_difference")
             flip = -1 if axis in ("right", "below", "front") else 1
-            if not asked[types[name], column]:
-                continue
             value = found.gap(a, b)[0] if name == "gap" else signed[types[name], column]
             goal = real[OPPOSITE.get(axis, axis)] * flip
-            measures.add_measure(name, value, goal, where)
+            if asked[types[name], column]:
+                scores.measures.add_measure(name, value, goal, where)
+            elif name == "gap" or value > 0:
+                scores.unasked_measures.add_measure(name, value, goal, where)
     for a, i in enumerate(whole):
         column = len(pairs) + a
         where = f"{made.frame.id} {i} {truth.objects[i].caption}"
         bottom = center[i, 2] - size[i, 2] / 2
         for name, goal in (("height", size[i, 2]), ("width", size[i, 0]), ("elevation", bottom)):
-            if asked[types[name], column]:
-                measures.add_measure(name, signed[types[name], column], goal, where)
+            may = asked[types[name], column]
+            score = scores.measures if may else scores.unasked_measures
+            if not np.isnan(signed[types[name], column]):
+                score.add_measure(name, signed[types[name], column], goal, where)
 
 
 def frames(count: int, first: int, faults: Faults | None) -> Iterator[RoomFrame]:
@@ -157,7 +173,7 @@ def frames(count: int, first: int, faults: Faults | None) -> Iterator[RoomFrame]
 
 
 def run(name: str, made: Iterator[RoomFrame] | list[RoomFrame], details: bool) -> None:
-    comparisons, measures = Score(), Score()
+    scores = Scores()
     angles, unlevel, seconds = [], 0, 0.0
     for room in made:
         masks = [decode_mask(o.rle) for o in room.frame.objects or () if o.rle]
@@ -169,7 +185,7 @@ def run(name: str, made: Iterator[RoomFrame] | list[RoomFrame], details: bool) -
         else:
             cosine = float(np.clip(scene.gravity @ room.truth.gravity, -1, 1))
             angles.append(np.degrees(np.arccos(cosine)))
-        judge(room, scene, comparisons, measures)
+        judge(room, scene, scores)
     count = len(angles) + unlevel
     print(f"## {name}: {count} frames, {unlevel} without a level frame")
     print(
@@ -177,11 +193,14 @@ def run(name: str, made: Iterator[RoomFrame] | list[RoomFrame], details: bool) -
         f"{np.percentile(angles, 95):.3f}°, worst {max(angles):.2f}°"
     )
     print(f"lift: {1000 * seconds / count:.1f} ms a frame (CPU)")
-    for title, score in (
-        ("clear comparisons right", comparisons),
-        ("measures within 10 %", measures),
+    for title, score, unasked in (
+        ("clear comparisons right", scores.comparisons, scores.unasked_comparisons),
+        ("measures within 10 %", scores.measures, scores.unasked_measures),
     ):
-        print(f"{title}: {100 * score.share:.2f} % of {sum(score.judged.values())}")
+        count, left = sum(score.judged.values()), sum(unasked.judged.values())
+        print(f"{title}: {100 * score.share:.2f} % of {count}")
+        print(f"   asked {100 * count / (count + left):.1f} %", end="; ")
+        print(f"of the others {100 * unasked.share:.1f} % are right")
         parts = (f"{k} {100 * score.right[k] / n:.1f} ({n})" for k, n in score.judged.items())
         print("   " + ", ".join(parts))
         if details:

@@ -172,8 +172,9 @@ def test_no_measure_has_a_false_premise(seed, level):
 
 
 def test_a_length_is_asked_for_only_when_it_is_well_above_its_uncertainty():
-    """Z = 2 m, f = 500 px: three margins of "left" are 3.46 mm."""
-    for step, asked in ((0.0033, 0), (0.0036, 20)):
+    """Z = 2 m, f = 500 px: the sides of the cup are doubted by 1.15 mm (a pixel), those of the jar
+    by 3.64 mm (5.14 / √2), "left" by √(1.15² + 3.64²) / √2 = 2.70 mm; it takes five times that."""
+    for step, asked in ((0.0134, 0), (0.0136, 20)):
         boxes = [("the cup", (0, 2, 0.1), (0.1, 0.1, 0.2)), ("the jar", (step, 2, 0.6), (1, 1, 1))]
         assert len(picks_of(scene_of(boxes), 50, types=["left_difference"]).type) == asked
 

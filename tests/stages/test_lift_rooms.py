@@ -14,7 +14,7 @@ import pytest
 from known_scenes import angle
 
 pytest.importorskip("mujoco")
-from benchmarks.accuracy import Score, judge
+from benchmarks.accuracy import Scores, judge
 
 from calipers.io.masks import decode_mask
 from calipers.samples.faults import Faults, apply_faults
@@ -36,15 +36,15 @@ def spoiled(room, seed):
 
 def scored(rooms):
     """Comparisons, measures, and degrees by which gravity is off where it is found."""
-    comparisons, measures, degrees = Score(), Score(), []
+    scores, degrees = Scores(), []
     for room in rooms:
         scene = lift(room.frame, [decode_mask(item.rle) for item in room.frame.objects])
-        judge(room, scene, comparisons, measures)
+        judge(room, scene, scores)
         if scene.gravity is not None:
             degrees.append(angle(scene.gravity, room.truth.gravity))
-    assert sum(comparisons.judged.values()) > 250
-    assert sum(measures.judged.values()) > 400
-    return comparisons, measures, degrees
+    assert sum(scores.comparisons.judged.values()) > 250
+    assert sum(scores.measures.judged.values()) > 400
+    return scores.comparisons, scores.measures, degrees
 
 
 def test_exact_frames(rooms):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from calipers.errors import Skip, UsageError
 from calipers.geometry import relations
 from calipers.geometry.frames import level_from_camera
-from calipers.geometry.relations import Indices
+from calipers.geometry.relations import Indices, Spread
 from calipers.questions.registry import TYPE_LIST, QuestionType, question_type
 from calipers.types import Doubles, Fact, Floats, Scene, SceneObject
 
@@ -49,19 +49,12 @@ _TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
 _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
 
 
-PREMISE_MARGINS = 3.0
-"""A length is asked for when it is more than so many margins: three standard deviations, so that
-its standard error is below a third of it and a false premise ("how far above") is unlikely."""
-
-
-def _premise(row: QuestionType) -> float:
-    """How many margins sign · quantity must exceed for the question to be asked."""
-    if row.shape != "measure" or row.id == "gap":
-        return -np.inf
-    return -1.0 if row.id == "elevation" else PREMISE_MARGINS
-
-
-_TYPE_PREMISE = np.array([[_premise(t)] for t in TYPE_LIST])
+PREMISE_DOUBTS = 5.0
+"""A length is asked for when it is at least so many times the doubt about it: it is known to a
+fifth of it, and a false premise ("how far above") is unlikely."""
+TIE_DOUBTS = 1.5
+"""Two are called about the same when the doubt is at most so many times the margin of a tie."""
+_COMPARED = np.array([[t.shape != "measure"] for t in TYPE_LIST])
 
 
 class Survey:
@@ -72,6 +65,7 @@ class Survey:
         first, second: (M,) rows into `objects` of each case; for one object alone both are equal.
         value, margin: (13, M), rows as `QUANTITIES`; NaN where a quantity does not apply or cannot
             be known in this scene. Gaps are placeholders (0): they cost time; call `gap`.
+        doubt: (13, M) how far the values are off, a standard deviation (`geometry.relations`).
     """
 
     def __init__(self, scene: Scene, objects: Sequence[int], pairs: NDArray[np.intp]) -> None:
@@ -85,6 +79,7 @@ class Survey:
         self._take_boxes()
         self.value: Doubles = np.full((len(QUANTITIES), len(self.first)), np.nan)
         self.margin: Doubles = self.value.copy()
+        self.doubt: Doubles = self.value.copy()
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
@@ -110,6 +105,9 @@ class Survey:
         self.spread = relations.spread(self.in_camera, axes, focal, noise)
         if scene.gravity is None:
             self._doubt_depth(chosen)
+        self.extent = relations.extent_doubt(self.size, self.in_camera[:, 2], focal, noise)
+        side = np.maximum(self.spread.side, self.extent / 2**0.5)
+        self.doubted = self.spread._replace(side=side)
 
     def _doubt_depth(self, chosen: Sequence[SceneObject]) -> None:
         """Where box and readings disagree about how far an object is, trust neither by so much."""
@@ -121,8 +119,26 @@ class Survey:
         """Rows left … horizontal_distance of the first P cases."""
         x, y, z = self.center.T
         width, _, height = self.size.T
-        side_x, side_y, side_z = self.spread.side.T
         ranked = np.array((-x, z - height / 2, y, height, width, self.size.prod(1)))
+        pairs = np.s_[:_PAIRED, : self.pair_count]
+        value, margin, doubt = self.value[pairs], self.margin[pairs], self.doubt[pairs]
+        value[:6] = ranked.take(a, axis=1) - ranked.take(b, axis=1)
+        offset = self.center.take(b, axis=0) - self.center.take(a, axis=0)
+        dx, dy, dz = offset.T
+        flat = dx * dx + dy * dy
+        value[6], value[7], value[8] = np.sqrt(flat + dz * dz), 0.0, np.abs(dz)
+        value[9] = np.sqrt(flat)
+        self._fill_margins(margin, self.spread, offset, a, b)
+        self._fill_margins(doubt, self.doubted, offset, a, b)
+        doubt[1] = margin[1]  # bottoms are seen, or stand on what is
+        apart, unsure = relations.box_gap(offset, self.size, self.extent, a, b)
+        doubt[7] = np.where((apart > 0) & (apart < PREMISE_DOUBTS * unsure), np.inf, 0.0)
+
+    def _fill_margins(
+        self, margin: Doubles, spread: Spread, offset: Doubles, a: Indices, b: Indices
+    ) -> None:
+        """Margins of the pairs' rows (10, P), from how uncertain sides and points are."""
+        side_x, side_y, side_z = spread.side.T
         root = 2**0.5
         sigma = np.array(
             (
@@ -131,33 +147,27 @@ class Survey:
                 side_y / root,
                 side_z * root,
                 side_x * root,
-                relations.volume_spread(self.size, self.spread.side),
-                self.spread.point,
+                relations.volume_spread(self.size, spread.side),
+                spread.point,
                 side_z / root,
             )
         )
-        value, margin = self.value[:, : self.pair_count], self.margin[:, : self.pair_count]
-        value[:6] = ranked.take(a, axis=1) - ranked.take(b, axis=1)
-        offset = self.center.take(b, axis=0) - self.center.take(a, axis=0)
-        dx, dy, dz = offset.T
-        flat = dx * dx + dy * dy
-        value[6], value[7], value[8] = np.sqrt(flat + dz * dz), 0.0, np.abs(dz)
-        value[9] = np.sqrt(flat)
         margins = relations.pair_margin(sigma, a, b)
         margin[:6], margin[7], margin[8] = margins[:6], margins[6], margins[7]
-        margin[6] = relations.distance_margin(offset, self.spread.side, a, b)
-        margin[9] = relations.distance_margin(offset[:, :2], self.spread.side[:, :2], a, b)
+        margin[6] = relations.distance_margin(offset, spread.side, a, b)
+        margin[9] = relations.distance_margin(offset[:, :2], spread.side[:, :2], a, b)
 
     def _fill_alone(self) -> None:
         """Rows height, width and elevation of the last N cases."""
         alone = slice(self.pair_count, None)
-        side, scale = self.spread.side, relations.MARGIN_SIGMAS
         self.value[10, alone] = self.size[:, 2]
         self.value[11, alone] = self.size[:, 0]
         self.value[12, alone] = self.center[:, 2] - self.size[:, 2] / 2
-        self.margin[10, alone] = scale * 2**0.5 * side[:, 2]
-        self.margin[11, alone] = scale * 2**0.5 * side[:, 0]
-        self.margin[12, alone] = scale * side[:, 2]
+        for margin, spread in ((self.margin, self.spread), (self.doubt, self.doubted)):
+            side = relations.MARGIN_SIGMAS * spread.side
+            margin[10, alone] = 2**0.5 * side[:, 2]
+            margin[11, alone] = 2**0.5 * side[:, 0]
+            margin[12, alone] = side[:, 2]
 
     def _forget_unknown(self) -> None:
         if self.scene.gravity is None:
@@ -168,8 +178,9 @@ class Survey:
         if cut.any():
             unsure = cut[self.first] | cut[self.second]
             self.value[np.ix_(_WHOLE_ROWS, unsure)] = np.nan
-        elevation = self.value[_ROW["elevation"]]
-        elevation[np.abs(elevation) <= self.margin[_ROW["elevation"]]] = 0.0
+        row = _ROW["elevation"]
+        on_it = np.abs(self.value[row]) <= self.margin[row]
+        self.value[row, on_it] = self.doubt[row, on_it] = 0.0
 
     def _find_misleading(self) -> None:
         """Mark comparisons that are true as defined and that a viewer would deny.
@@ -189,14 +200,19 @@ class Survey:
     def by_type(self, types: Indices = ALL_TYPES) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
         """Return sign · quantity, margin and "may be asked", each (T, M), of T of the 43 types.
 
-        A measure may be asked when it exceeds `PREMISE_MARGINS`: A is clearly left of B, the two
-        centres are clearly apart. An elevation may be 0 but not negative; a gap may always be
-        asked, and so may a comparison that is not `misleading`.
+        A comparison may be asked when the difference is above the doubt about it, or is a tie that
+        is hardly in doubt, and is not `misleading`. A measure may be asked when it is
+        `PREMISE_DOUBTS` times the doubt: A is clearly left of B, the two centres are clearly apart.
+        An elevation may also be 0; a gap is asked where the boxes overlap or are clearly apart.
         """
+        size, doubt = np.abs(self.value), self.doubt
+        tie = (size <= self.margin) & (doubt <= TIE_DOUBTS * self.margin)
+        compared = (tie | (size >= doubt)) & ~self.misleading
         rows = _TYPE_ROW[types]
-        value, margin = self.value[rows] * _TYPE_SIGN[types], self.margin[rows]
-        asked = (value > _TYPE_PREMISE[types] * margin) & ~self.misleading[rows]
-        return value, margin, asked
+        value = self.value[rows] * _TYPE_SIGN[types]
+        measured = (value >= PREMISE_DOUBTS * doubt[rows]) & ~self.misleading[rows]
+        asked = np.where(_COMPARED[types], compared[rows], measured)
+        return value, self.margin[rows], asked
 
     def gap(self, a: int, b: int) -> tuple[float, Floats]:
         """Return the gap between the clouds in rows a and b of `objects`, and its end points.
