@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "units": {"errors", "numpy"},
     "types": {"errors", "units", "numpy"},
     "depth_codec": {"errors", "numpy"},
+    "actions": {"errors", "numpy"},
     "chat": {"errors", "httpx2", "tenacity"},
     "geometry": {"errors", "types", "numpy", "scipy"},
     "io": {
