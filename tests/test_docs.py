@@ -163,7 +163,7 @@ def test_every_reason_is_named_with_its_meaning() -> None:
     for reason, meaning in REASONS.items():
         assert f"| `{reason}` | {meaning} |" in text
     later = {"no_intrinsics", "no_depth", "no_objects", "bad_data"}
-    later |= {"not_a_scene", "expert_failed"}
+    later |= {"not_a_scene", "expert_failed", "image_changed"}
     assert rows(text) == set(REASONS) | later
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     raised = set(re.findall(r'Skip\(\s*"(\w+)"', source))

@@ -182,6 +182,7 @@ def open_tables(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
     for file, name in zip(files, names):
         counts.append(_count(file))
         digest.update(f"{name} {file.stat().st_size}\n".encode(errors="surrogateescape"))
+        digest.update(_footer(file))
     if not sum(counts):
         raise UsageError(f"{path} has no records")
     index = TableIndex(str(root), names, tuple(accumulate(counts)))
@@ -199,6 +200,15 @@ def _count(file: Path) -> int:
         found = ", ".join(schema.names)
         raise UsageError(f"{file}: wanted a column image or file_name, got {found}")
     return int(rows)
+
+
+def _footer(path: Path) -> bytes:
+    """The end of a Parquet file, where sizes and extremes of all columns stand."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little") + 8
+        file.seek(-length, os.SEEK_END)
+        return file.read(length)
 
 
 def _repeats(files: Sequence[Path]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -11,7 +11,7 @@ import os
 import tarfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby, islice
@@ -88,16 +88,17 @@ def open_tars(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
     digest, repeats = blake2b(digest_size=16), Repeats()
     ends, starts = [], []
     for file, name in zip(files, names):
-        starts.append(_scan(file, name, repeats))
+        starts.append(_scan(file, name, repeats, digest.update))
         ends.append(repeats.count)
-        digest.update(f"{name} {file.stat().st_size}\n".encode(errors="surrogateescape"))
     if not repeats.count:
         raise UsageError(f"{path} has no records")
     index = TarIndex(str(root), names, tuple(ends), tuple(starts))
     return FrameSource(path, root, index, repeats.places(), digest.hexdigest())
 
 
-def _scan(path: Path, name: str, repeats: Repeats) -> Sequence[int]:
+def _scan(
+    path: Path, name: str, repeats: Repeats, digest: Callable[[bytes], None]
+) -> Sequence[int]:
     starts = array("q")
     first = repeats.count
     try:
@@ -106,6 +107,7 @@ def _scan(path: Path, name: str, repeats: Repeats) -> Sequence[int]:
                 if (repeats.count - first) % STRIDE == 0:
                     starts.append(offset)
                 line = _line(file, name, members)
+                digest(repr((offset, sorted(members), line)).encode(errors="backslashreplace"))
                 repeats.add(record_id(line, repeats.count))
     except (OSError, tarfile.ReadError) as error:
         raise UsageError(f"{path}: not a readable tar that is not compressed ({error})") from error
