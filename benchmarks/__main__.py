@@ -68,6 +68,15 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
             r"codec, packed24: (.*)"),
         Row("the same, `spatialbot`", "≥ 300 megapixels/s", r"codec, spatialbot: (.*)"),
     ),
+    ("stream",): (
+        Row("`QuestionStream`, text only, a worker, 200 questions a scene", "≥ 20,000 samples/s",
+            r"stream, 200 questions a scene: (.*)"),
+        Row("the same, 20 questions a scene", "the same", r"stream, 20 questions a scene: (.*)"),
+        Row("its memory over 10 million samples", "flat", r"memory: (.*)"),
+        Row("1,000,000 scenes asked 200 questions each, two workers", "stated",
+            r"1,000,000 scenes: (.*)"),
+        Row("room for 10 million scenes", "< 200 GB", r"10,000,000 scenes: (.*)"),
+    ),
 }  # fmt: skip
 """What is run, with its arguments, and the rows that come from it."""
 

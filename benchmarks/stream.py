@@ -11,7 +11,7 @@ Samples a second are of one reader that makes dicts of five texts, by processor 
 the best of three times; through a DataLoader (batches of 256 as lists, workers are processes that
 have started before) by the clock. About a thousand scenes are read for it. Memory is
 the proportional set size of a process that reads so many samples, epoch after epoch, looked at
-every 100,000 samples. Time and room for more scenes are those of `calipers ask` on these ones (two
+a hundred times. Time and room for more scenes are those of `calipers ask` on these ones (two
 workers, by the clock), times the ratio of the numbers.
 """
 
@@ -43,7 +43,6 @@ from calipers.work import Clock, frame_to_scene
 
 MANY = 10_000_000
 QUESTIONS = 200
-LOOK = 100_000
 BATCH = 256
 
 
@@ -116,14 +115,14 @@ def loaded_per_second(scenes: Path, workers: int, share: int) -> float:
 
 
 def memory_over(scenes: Path, samples: int) -> list[float]:
-    """Megabytes of this process, looked at every `LOOK` samples of one epoch after another."""
+    """Megabytes of this process, a hundred times while it reads one epoch after another."""
     stream = QuestionStream(scenes, questions_per_scene=QUESTIONS)
-    seen, number = [], 0
+    seen, number, look = [], 0, max(samples // 100, 1)
     for epoch in count():
         stream.set_epoch(epoch)
         for _ in stream:
             number += 1
-            if number % LOOK == 0:
+            if number % look == 0:
                 seen.append(pss_bytes(os.getpid()) / 1e6)
             if number == samples:
                 return seen

@@ -44,6 +44,13 @@ SMALL = {
         (f"ask, level frame: {NUMBER} questions/s", 100, 10_000_000),
         (f"ask, lifted scenes: {NUMBER} questions/s", 100, 10_000_000),
     ],
+    ("stream", "--scenes", "2", "--samples", "800", "--lifted", "1"): [
+        (f"stream, 200 questions a scene: {NUMBER} samples/s", 100, 10_000_000),
+        (f"memory: {NUMBER} MB at most in the first tenth", 40, 2000),
+        (f"asked: {NUMBER} questions of 2 scenes", 400, 400),
+        (f"bytes a question, {NUMBER} kB a scene", 5, 60),
+        (f"10,000,000 scenes: {NUMBER} GB of scenes", 50, 600),
+    ],
     ("accuracy", "--frames", "1"): [(f"clear comparisons right: {NUMBER} %", 50, 100)],
 }
 
