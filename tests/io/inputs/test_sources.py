@@ -197,7 +197,7 @@ def test_the_digest_changes_with_the_records(
     for name in ("first", "again", "other"):
         (tmp_path / name).mkdir()
         if name == "other":
-            monkeypatch.setitem(globals(), "POLYGON", [[2.0, 1.0, 5.0, 1.0, 5.0, 4.0, 2.0, 4.0]])
+            monkeypatch.setitem(globals(), "POLYGON", [[2.0, 1.0, 6.0, 1.0, 5.0, 3.0, 2.0, 3.0]])
         digests.append(open_frames(KINDS[kind](tmp_path / name)).digest)
     assert digests[0] == digests[1] != digests[2]
 
