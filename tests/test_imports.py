@@ -34,7 +34,8 @@ MAY_IMPORT = {
     },
     "tools": {
         *("types", "errors", "geometry", "io", "depth_codec", "questions", "stages", "chat"),
-        *("numpy", "pydantic", "pydantic_core", "annotated_types"),
+        *("numpy", "pydantic", "pydantic_core", "annotated_types", "cyclopts"),
+        *("anyio", "starlette", "uvicorn", "mcp"),
     },
     "samples": {"types", "io", "errors", "numpy", "scipy", "PIL"},
     "fill": {"stages", "experts", "io", "types", "errors"},

@@ -392,6 +392,7 @@ experts_app = App(
     help_format="plaintext",
 )
 app.command(experts_app)
+app.command("calipers.tools.commands:app", name="tools", help="Measure by HTTP or MCP.")
 
 
 @experts_app.command(name="list")

@@ -301,6 +301,13 @@ class Places:
             raise NoAnswer("no_level_frame", "the direction of gravity is not known")
         return -np.asarray(gravity, np.float64)
 
+    def knows_level(self) -> bool:
+        """Whether the direction of gravity is known."""
+        try:
+            return self.scene.gravity is not None
+        except NoAnswer:
+            return False
+
     def in_level(self, point: Doubles) -> Doubles | None:
         """A point (3,) of the camera frame in the level frame; None without one."""
         scene = self.scene
