@@ -156,10 +156,12 @@ def _named(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _of_scene(scene: Seen, rows: Iterator[Row], choice: Choice) -> Iterator[Conversation]:
     size = choice.turns or None
+    boxed, numbered = _mentions(scene)
     while group := list(islice(rows, size)):
         name = group[0][1]
         marked = choice.takes(choice.marks, "marks", name)
-        turn = partial(_turn, scene, choice, marked) if choice.points else _plain_turn
+        objects = numbered if marked else boxed
+        turn = partial(_turn, objects, choice, marked) if choice.points else _plain_turn
         yield Conversation(name, scene, list(map(turn, group)), [row[2] for row in group], marked)
 
 
@@ -167,7 +169,7 @@ def _plain_turn(row: Row) -> tuple[Text, Text]:
     return harmless(row[3]), harmless(row[4])
 
 
-def _turn(scene: Seen, choice: Choice, marked: bool, row: Row) -> tuple[Text, Text]:
+def _turn(mentions: Sequence[Mention], choice: Choice, marked: bool, row: Row) -> tuple[Text, Text]:
     question, answer = harmless(row[3]), harmless(row[4])
     said = [
         marked or choice.takes(share, what, row[1])
@@ -175,14 +177,15 @@ def _turn(scene: Seen, choice: Choice, marked: bool, row: Row) -> tuple[Text, Te
     ]
     if not any(said):
         return question, answer
-    objects = [_mention(scene, index, marked) for index in row[5]]
+    objects = [mentions[index] for index in row[5]]
     return (
         place(question, objects) if said[0] else question,
         place(answer, objects) if said[1] else answer,
     )
 
 
-def _mention(scene: Seen, index: int, marked: bool) -> Mention:
-    item = scene.objects[index]
-    box = None if marked else corners(item["bbox"], scene.size_wh)
-    return Mention(item["name"], box, index + 1)
+def _mentions(scene: Seen) -> tuple[list[Mention], list[Mention]]:
+    """All objects of a scene, by their boxes and by their marks."""
+    numbered = [Mention(item["name"], None, k) for k, item in enumerate(scene.objects, start=1)]
+    boxes = [corners(item["bbox"], scene.size_wh) for item in scene.objects]
+    return [m._replace(box_xyxy=box) for m, box in zip(numbered, boxes)], numbered

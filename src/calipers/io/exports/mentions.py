@@ -60,7 +60,7 @@ def place(text: str, objects: Iterable[Mention]) -> Text:
         for match in _finder(item.name).finditer(text) if item.name else ():
             start, end = match.span()
             if all(end <= a or b <= start for a, b, _ in found):
-                found.append((start, end, item._replace(name=text[start:end])))
+                found.append((start, end, Mention(text[start:end], *item[1:])))
                 break
     return _pieces(text, sorted(found)) if found else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from calipers.io.exports.conversations import Conversation
@@ -19,13 +20,14 @@ MakeRow = Callable[[Conversation, str, Say], dict[str, Any]]
 def teller(notation: Notation) -> Say:
     """Write texts with boxes in a notation, and marks as [1]."""
     space = " " if notation.joined[0] else ""
+    write = lru_cache(1024)(notation.write)  # a scene's boxes are written again and again
 
     def tell(piece: str | Mention, conversation: Conversation) -> str:
         if isinstance(piece, str):
             return piece
         if piece.box_xyxy is None:
             return f"{piece.name} [{piece.number}]"
-        box = notation.write(piece.box_xyxy, conversation.scene.size_wh)
+        box = write(piece.box_xyxy, conversation.scene.size_wh)
         return f"{piece.name}{space}{box}"
 
     def say(text: Text, conversation: Conversation) -> str:
