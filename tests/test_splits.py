@@ -205,6 +205,16 @@ def test_a_stream_takes_one_split(run: Path) -> None:
     for name, images in streamed.items():
         assert images == {image for image, row in rows.items() if row["split"] == name}
     assert len(streamed["train"] | streamed["test"]) == 80
+    with pytest.raises(UsageError, match="there is no 'val'; there are"):
+        QuestionStream(run, split="val")
+
+
+def test_splits_of_other_scenes_are_not_taken(run: Path) -> None:
+    split(run, HALVES)
+    one, two = sorted((run / "splits").glob("*.parquet"))
+    shutil.copy(two, one)
+    with pytest.raises(UsageError, match="its splits are of other scenes"):
+        list(QuestionStream(run, split="train"))
 
 
 @pytest.mark.parametrize("shares", [{"train": 0.9}, {"a": 1.5, "b": -0.5}, {"excluded": 1.0}, {}])

@@ -12,6 +12,7 @@ so memory does not grow with the number of scenes.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -150,7 +151,9 @@ class QuestionStream:
         self._rank = _given_rank(rank, world_size)
         _check(seed, questions_per_scene, epoch, buffer, self.fields)
         Asked(self.count, seed, self.types, self.mix)
-        self.units = scene_units(scene_parts(scenes))
+        parts = scene_parts(scenes)
+        _check_split(parts[0], split)
+        self.units = scene_units(parts)
         self._epoch: Any = [epoch]
         self._stand(Place(epoch))
 
@@ -285,7 +288,7 @@ class QuestionStream:
 
     def _rows(self, unit: Unit, dealt: int | None, reader: Reader) -> Iterator[pa.RecordBatch]:
         """The rows of a unit; when it is `dealt`, those of this reader alone."""
-        wanted = None if self.split is None else split_ids(unit.part, self.split)
+        splits = None if self.split is None else _splits_of(unit.part)
         passed = 0
         for batch in part_batches(unit.part, unit.row_group, _CHUNK):
             rows = batch
@@ -293,17 +296,34 @@ class QuestionStream:
                 first = (reader.number - dealt - passed) % reader.among
                 rows = rows.take(pa.array(range(first, len(batch), reader.among), pa.int64()))
             passed += len(batch)
-            yield rows if wanted is None else rows.filter(pc.is_in(rows.column("id"), wanted))
+            if splits is not None:
+                found = splits.take(pc.index_in(rows.column("id"), splits.field("scene_id")))
+                if found.field("split").null_count:
+                    raise UsageError(f"{unit.part}: its splits are of other scenes; split it again")
+                rows = rows.filter(pc.equal(found.field("split"), self.split))
+            yield rows
 
 
-def split_ids(part: Path, split: str) -> pa.Array:
-    """The ids of a split's scenes among those of one file of scenes, as `calipers split` wrote."""
+def _splits_of(part: Path) -> pa.StructArray:
+    """The rows that `calipers split` wrote beside a file of scenes: ``scene_id`` and ``split``."""
     path = part.parent.parent / "splits" / part.name
     try:
-        table = pq.read_table(path, columns=["scene_id"], filters=[("split", "=", split)])
+        table = pq.read_table(path, columns=["scene_id", "split"])
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise UsageError(f"{path}: not there or not readable; run calipers split first") from error
-    return table.column("scene_id").combine_chunks()
+    return table.to_struct_array().combine_chunks()
+
+
+def _check_split(part: Path, split: str | None) -> None:
+    """Refuse a split that there is not."""
+    if split is None:
+        return
+    path = part.parent.parent / "splits" / "splits.json"
+    if not path.exists():
+        raise UsageError(f"{path}: not there; run calipers split first")
+    names = list(json.loads(path.read_text("utf-8"))["scenes"])
+    if split not in names:
+        raise UsageError(f"split: there is no {split!r}; there are {', '.join(names)}")
 
 
 def _check(seed: int, count: int, epoch: int, buffer: int, fields: Iterable[str]) -> None:
