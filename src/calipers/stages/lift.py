@@ -294,9 +294,9 @@ def _carries(base: Base, low: Doubles, high: Doubles) -> bool:
     hanging one it goes on behind it.
     """
     gap = low[2] - base.height
-    if gap < _TOUCHING_M:
+    if abs(gap) < _TOUCHING_M:
         return True
-    return bool(gap < 0.8 * (high[2] - low[2]) and base.ahead < (low[1] + high[1]) / 2)
+    return bool(0 < gap < 0.8 * (high[2] - low[2]) and base.ahead < (low[1] + high[1]) / 2)
 
 
 def _trim(view: View) -> float:

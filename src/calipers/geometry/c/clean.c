@@ -19,6 +19,8 @@
 #define CONTRAST_NOISE 4.0f
 /* With exact depth a pixel is the object's from this share of the object on (there: 1 - 0.5). */
 #define EXACT_BONUS 0.25f
+/* ... and from here on, where the mask leaves it out: what is between is a third thing's. */
+#define SURELY 0.8f
 /* Readings from which noisy depth is averaged are the object's by this share. */
 #define GOOD_ALPHA 0.85f
 /* How far a pixel's place in the mask counts beside what it looks like: in shares of the object a
@@ -233,7 +235,8 @@ static void choose(const Crop *crop, const byte *on_surface, const byte *clear, 
     int32_t least = exact ? 0 : most(excess, 0);
     for (size_t i = 0; i < area(crop->height, crop->width); i++) {
         byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
-        byte told = crop->mask[i] | (crop->taken[i] ^ 1), placed = steps_in(crop, i) > least;
+        byte sure = !exact | (room->vote[i] > EXACT_BONUS + SURELY);
+        byte told = crop->mask[i] | (sure & (crop->taken[i] ^ 1)), placed = steps_in(crop, i) > least;
         byte own = clear[i] ? told : placed;
         pixels[i] = like & own & ((crop->inside[i] > BAND_PX) | (on_surface[i] ^ 1));
     }
