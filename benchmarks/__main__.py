@@ -77,6 +77,16 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
             r"1,000,000 scenes: (.*)"),
         Row("room for 10 million scenes", "< 200 GB", r"10,000,000 scenes: (.*)"),
     ),
+    ("tools",): (
+        Row("depth at a point through the tools, exact depth", "≥ 99.9 %",
+            r"tools, depth at a point, exact depth: ([^;]*)"),
+        Row("near or far through the tools, exact depth", "≥ 99.9 %",
+            r"tools, near or far, exact depth: (.*)"),
+        Row("`depth_at` over HTTP, 32 clients", "≥ 300 requests/s, no error",
+            r"tools, service alone: (.*)"),
+        Row("the same beside slow and hostile clients", "≥ 300 requests/s, no error",
+            r"tools, service beside slow and hostile clients: (.*)"),
+    ),
 }  # fmt: skip
 """What is run, with its arguments, and the rows that come from it."""
 

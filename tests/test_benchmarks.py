@@ -51,6 +51,12 @@ SMALL = {
         (f"bytes a question, {NUMBER} kB a scene", 5, 60),
         (f"10,000,000 scenes: {NUMBER} GB of scenes", 50, 600),
     ],
+    ("tools", "--frames", "1", "--points", "20", "--seconds", "0.5"): [
+        (f"depth at a point, exact depth: {NUMBER} % of 20;", 100, 100),
+        (f"near or far, exact depth: {NUMBER} %", 100, 100),
+        (f"service alone: {NUMBER} requests/s", 10, 100_000),
+        (f"hostile clients: .* p99 {NUMBER} ms, 0 errors", 0, 10_000),
+    ],
     ("accuracy", "--frames", "1"): [(f"clear comparisons right: {NUMBER} %", 50, 100)],
 }
 

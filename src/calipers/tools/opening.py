@@ -27,6 +27,8 @@ from calipers.tools.session import Session
 from calipers.tools.store import Limits
 from calipers.types import Frame
 
+NO_LIMITS_GIVEN = Limits()
+"""Those of a service that was given none."""
 _NPY = b"\x93NUMPY"
 _METADATA = "metadata.jsonl"
 _NO_PATHS = ("file_name", "depth_file_name")
@@ -52,7 +54,9 @@ def confined(root: Path, path: str) -> Path:
     return real
 
 
-def open_path(root: Path, path: str, record: str | None, limits: Limits) -> Session:
+def open_path(
+    root: Path, path: str, record: str | None = None, limits: Limits = NO_LIMITS_GIVEN
+) -> Session:
     """Open one record of a folder of frames, of a run folder or of a file of scenes.
 
     Args:

@@ -15,6 +15,8 @@ WINDOW_PX = 2
 """Where depth is noisy, readings are medians over windows that reach so far to each side."""
 SAME_SURFACE = 0.02
 """Readings that differ by less than this share of the depth are of one surface."""
+ALIKE = 0.3
+"""A reading that fewer of those around it are like is a mixed pixel at an edge, and outvoted."""
 SEARCH_PX = 64
 """How far the nearest reading is looked for where there is none."""
 FINEST_M = 0.0005
@@ -85,7 +87,7 @@ class DepthMap:
     def read(self, column: int, row: int) -> Reading:
         """Read one pixel: as it is where depth is exact, else the median of those of its surface.
 
-        A lone reading among others (a mixed pixel at an edge) is outvoted by the whole window.
+        A reading that is like too few around it is outvoted by the whole window.
         """
         depth = float(self.depth_m[row, column])
         if not depth > 0:
@@ -96,7 +98,7 @@ class DepthMap:
         around = around[around > 0]
         tolerance = max(SAME_SURFACE * depth, 4 * self.noise * depth * depth)
         alike = around[np.abs(around - depth) <= tolerance]
-        used = alike if len(alike) >= 3 else around
+        used = alike if len(alike) >= ALIKE * len(around) else around
         median = float(np.median(used))
         return Reading(median, self.sigma_m(median, len(used)), len(used))
 

@@ -102,7 +102,7 @@ class Session:
         return self._answer("touching", lambda: self._touching(a, b, tolerance))
 
     def size(self, object: AThing) -> Measurement:
-        """Width, height and depth of an object; `value` is the largest."""
+        """Width, height and depth of an object with their margins; `value` is the largest."""
         return self._answer("size", lambda: self._size(object))
 
     def is_level(self, a: ATarget, b: ATarget | None = None, tolerance: float = 2.0) -> Measurement:
@@ -284,20 +284,22 @@ class Session:
         if not item.lifted:
             raise NoAnswer("not_lifted", f"{title(item)} has no place in space")
         view = Survey(scene, [k], np.empty((0, 2), np.intp))
-        width, depth, height = (float(v) for v in view.size[0])
-        margin = relations.MARGIN_SIGMAS * 2**0.5 * float(view.spread.side[0].max())
+        sides = dict(zip(("width", "depth", "height"), view.size[0].tolist()))
+        off = relations.MARGIN_SIGMAS * 2**0.5 * view.spread.side[0]
+        margins = dict(zip(sides, off.tolist()))
+        largest = max(sides, key=lambda side: sides[side])
         label: Label = "whole" if item.whole else "at least"
         measured = self.places.measured(thing, item)
-        sides = f"{width:.3f} m wide, {height:.3f} m high, {depth:.3f} m deep (± {margin:.3f})"
+        each = ", ".join(f"{side} {sides[side]:.3f} m (± {margins[side]:.3f})" for side in sides)
         fact = _across(scene, k)
         return Measurement(
             tool="size",
-            value=max(width, depth, height),
+            value=sides[largest],
             unit="m",
-            margin=margin,
+            margin=margins[largest],
             label=label,
-            values={"width": width, "height": height, "depth": depth},
-            text=f"{_where(measured)}: {'' if item.whole else 'at least '}{sides}",
+            values={**sides, **{f"{side}_margin": margins[side] for side in sides}},
+            text=f"{_where(measured)}: {'' if item.whole else 'at least '}{each}",
             measured=[measured],
             **({} if fact is None or fact.segment is None else self._traced(fact.segment)),
             frame=scene.frame,
