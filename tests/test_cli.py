@@ -21,7 +21,7 @@ from calipers.cli import main
 from tiny_frames import write_frames
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ["ask", "build", "demo", "sample", "scenes", "view"]
+COMMANDS = ["ask", "build", "demo", "export", "sample", "scenes", "view"]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: Capture) -
 def test_help_names_the_commands(capsys: Capture) -> None:
     assert main([]) == 0
     told = capsys.readouterr().out
-    assert [name for name in [*COMMANDS, "export"] if f" {name} " in told] == COMMANDS
+    assert [name for name in [*COMMANDS, "train"] if f" {name} " in told] == COMMANDS
 
 
 def test_version(capsys: Capture) -> None:
@@ -239,6 +239,17 @@ def test_demo_shows_five_questions_and_the_report(tmp_path: Path, capsys: Captur
     assert len(list(read_scenes(tmp_path / "run"))) == 2 + rooms
     first = [scene.image for scene in read_scenes(tmp_path / "run")][:2]
     assert all((tmp_path / "frames" / image).is_file() for image in first)
+
+
+def test_export_tells_what_it_wrote(frames: Path, tmp_path: Path, capsys: Capture) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert main(["build", str(frames), "--out", str(run), "--quiet", "--limit", "3"]) == 0
+    arguments = ["export", str(run), "--format", "llava", "--out", str(out), "--turns", "15"]
+    assert main([*arguments, "--boxes", "0.5"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["records   6, questions 60", f"export    {out}"]
+    assert len(json.loads((out / "train.json").read_text())) == 6
+    assert main(["export", str(run), "--format", "csv", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith("calipers: --format: wanted one of trl, llava,")
 
 
 def test_a_sample_is_a_folder_of_frames(tmp_path: Path, capsys: Capture) -> None:

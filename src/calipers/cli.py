@@ -393,6 +393,7 @@ experts_app = App(
 )
 app.command(experts_app)
 app.command("calipers.tools.commands:app", name="tools", help="Measure by HTTP or MCP.")
+app.command("calipers.export_command:export", name="export")
 
 
 @experts_app.command(name="list")

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calipers.errors import Skip
-from calipers.io.depth import read_depth, to_metres
+from calipers.io.depth import decode_depth, to_metres
 from calipers.io.exif import UPRIGHT, Turn
-from calipers.io.images import inside, read_picture
+from calipers.io.images import decode_picture
+from calipers.io.inputs.files import open_within
 from calipers.types import Floats, Scene
 
 PICTURE_WIDTH = 960
@@ -87,8 +88,8 @@ def open_files(folder: Path | None, scene: Scene, scale: float | None) -> Files:
 
 def _rgb(root: Path, scene: Scene) -> tuple[NDArray[np.uint8] | None, Turn, str]:
     try:
-        path = inside(root, scene.image, "missing_file")
-        picture = read_picture(path, scene.image, pixels=True)
+        with open_within(root, scene.image, "missing_file") as file:
+            picture = decode_picture(file, scene.image, pixels=True)
     except Skip as skip:
         return None, UPRIGHT, f"The picture cannot be shown ({skip.detail})."
     if picture.size_wh != (scene.width, scene.height):
@@ -100,8 +101,8 @@ def _depth(root: Path, scene: Scene, scale: float | None, turn: Turn) -> tuple[F
     if scene.depth_image is None:
         return None, "This scene names no depth file."
     try:
-        path = inside(root, scene.depth_image, "missing_file")
-        depth_m = to_metres(read_depth(path, scene.depth_image), scale)
+        with open_within(root, scene.depth_image, "missing_file") as file:
+            depth_m = to_metres(decode_depth(file, scene.depth_image), scale)
     except Skip as skip:
         return None, f"The depth map cannot be shown ({skip.detail})."
     if depth_m.shape != (scene.height, scene.width):  # depth of a picture that EXIF turns

@@ -97,6 +97,8 @@ def input_folder(run: dict[str, Any]) -> Path | None:
     """Find the folder of frames a run goes back to, through runs that only asked questions."""
     if "scenes_run" in run:
         return input_folder(run["scenes_run"])
+    if "pictures" in run:
+        return Path(run["pictures"])
     given = run["options"].get("input")
     if not isinstance(given, str):
         return None
