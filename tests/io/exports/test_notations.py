@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,3 +106,16 @@ def test_resizing_agrees_with_transformers() -> None:
 
 def test_corners_are_cut_at_the_border() -> None:
     assert corners((-0.5, 470, 10, 20), SIZE) == (0, 470, 9.5, 480)
+
+
+def test_florence_counts_as_transformers_does() -> None:
+    torch = pytest.importorskip("torch")
+    florence = pytest.importorskip("transformers.models.florence2.processing_florence2")
+    bins = SimpleNamespace(quantize_bins=(1000, 1000))
+    quantize = florence.Florence2PostProcessor.quantize
+    rng = np.random.default_rng(0)
+    for width, height in rng.integers(1, 5000, (200, 2)).tolist():
+        box = torch.tensor(rng.uniform(0, 1, 4) * [width, height, width, height])
+        wanted = quantize(bins, box[None], (width, height))[0].tolist()
+        found = NOTATIONS["florence-2"].numbers(tuple(box.tolist()), (width, height))
+        assert found == wanted
