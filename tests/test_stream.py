@@ -47,13 +47,13 @@ def write_parts(folder: Path, parts: list[int], row_group: int | None = None) ->
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 scenes in 4 units: readers share units by rows."""
+    """40 scenes in 4 units: readers share all units by rows."""
     return write_parts(tmp_path_factory.mktemp("few") / "scenes", [3, 33, 1, 3])
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """144 scenes in 72 units of 2: up to 4 readers get units of their own."""
+    """144 scenes in 72 units of 2: 5 readers get 14 units each and share the other 2."""
     return write_parts(tmp_path_factory.mktemp("many") / "scenes", [144], row_group=2)
 
 

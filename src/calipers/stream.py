@@ -4,10 +4,10 @@ An epoch's samples are a function of the scenes, the options, the seed and the e
 scene goes to exactly one reader (a worker of a rank), so readers neither share nor lose any, and
 each yields its own in an order that the same layout gives again.
 
-Scenes are read in *units* (the row groups of the files). Where there are many units for each
-reader, units are dealt out; where there are few, every reader reads all units and takes its share
-of the rows of each. A reader asks the scenes of a few units at once and shuffles their questions,
-so memory does not grow with the number of scenes.
+Scenes are read in *units* (the row groups of the files). Units are dealt out, the same number to
+each reader; of the few that are left over, and of all where there are hardly enough to go round,
+every reader takes its share of the rows. A reader asks the scenes of a few units at once and
+shuffles their questions, so memory does not grow with the number of scenes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -40,8 +41,8 @@ FIELDS = ("id", "image", "type", "question", "answer")
 
 MOST_FOOTERS = 4096
 """With more files than this a unit is a whole file, so that no footer has to be read to begin."""
-UNITS_A_READER = 16
-"""With fewer units than this for each reader, readers share units by rows."""
+UNITS_A_READER = 4
+"""With fewer units than this for each reader, readers share all of them by rows."""
 _MOST_SCENES = 512
 _CHUNK = 32
 _ROWS_AT_ONCE = 1024
@@ -88,6 +89,15 @@ def _row_groups(part: Path) -> int:
         return int(pq.read_metadata(part).num_row_groups)
     except (pa.ArrowInvalid, OSError) as error:
         raise UsageError(f"{part}: not a readable Parquet file") from error
+
+
+def dealt_whole(units: int, readers: int) -> int:
+    """How many units are dealt out whole; the rest are shared by rows.
+
+    >>> dealt_whole(103, 10), dealt_whole(39, 10)
+    (100, 0)
+    """
+    return units - units % readers if units >= UNITS_A_READER * readers else 0
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -275,25 +285,26 @@ class QuestionStream:
         order = np.arange(len(self.units))
         if self.shuffle:
             order = generator(seed, "units").permutation(order)
-        alone = len(order) >= UNITS_A_READER * reader.among
-        mine = range(reader.number, len(order), reader.among) if alone else range(len(order))
+        shared = dealt_whole(len(order), reader.among)
+        mine = chain(range(reader.number, shared, reader.among), range(shared, len(order)))
         for unit in (k for k in mine if k >= start.unit):
             first = start.chunk if unit == start.unit else 0
-            batches = self._rows(self.units[order[unit]], None if alone else unit, reader)
+            batches = self._rows(self.units[order[unit]], unit if unit >= shared else None, reader)
             for chunk, batch in enumerate(batches):
                 if chunk >= first and len(batch):
                     place = Place(start.epoch, unit, chunk)
                     again = (unit, chunk) == (start.unit, start.chunk)
                     yield start if again else place, list(batch_scenes(batch))
 
-    def _rows(self, unit: Unit, dealt: int | None, reader: Reader) -> Iterator[pa.RecordBatch]:
-        """The rows of a unit; when it is `dealt`, those of this reader alone."""
+    def _rows(self, unit: Unit, turn: int | None, reader: Reader) -> Iterator[pa.RecordBatch]:
+        """The rows of a unit; of one that is shared those of this reader, and `turn` says who has
+        the first."""
         splits = None if self.split is None else _splits_of(unit.part)
         passed = 0
         for batch in part_batches(unit.part, unit.row_group, _CHUNK):
             rows = batch
-            if dealt is not None:
-                first = (reader.number - dealt - passed) % reader.among
+            if turn is not None:
+                first = (reader.number - turn - passed) % reader.among
                 rows = rows.take(pa.array(range(first, len(batch), reader.among), pa.int64()))
             passed += len(batch)
             if splits is not None:
