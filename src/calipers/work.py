@@ -26,10 +26,10 @@ from calipers.flow import ahead, in_threads
 from calipers.io.frames import Skipped, read_record, shard_lines
 from calipers.io.inputs.shards import Shard
 from calipers.io.masks import decode_mask
-from calipers.io.questions import QUESTION_SCHEMA, questions_table
+from calipers.io.questions import questions_table
 from calipers.io.run import Notes, copy_part, write_part
 from calipers.io.scenes import read_part, scenes_table
-from calipers.questions.columns import ask_columns
+from calipers.questions.columns import Asked
 from calipers.questions.registry import Mix
 from calipers.stages.lift import lift
 from calipers.stages.refer import refer
@@ -154,29 +154,24 @@ class Questioning(Protocol):
 
 
 class Asking:
-    """Gathers the question columns of many scenes."""
+    """Gathers the questions of many scenes."""
 
     def __init__(self, options: Questioning, clock: Clock) -> None:
-        self.options = options
+        count = options.questions_per_scene
+        self.asked = Asked(count, options.seed, options.types, options.mix)
         self.clock = clock
-        self.columns: dict[str, list[Any]] = {name: [] for name in QUESTION_SCHEMA.names}
 
     def add(self, scene: Scene) -> None:
         """Ask `scene`."""
-        options = self.options
-        count = options.questions_per_scene
         with _naming(scene.id, self.clock):
-            asked = self.clock(
-                "ask", ask_columns, scene, count, options.seed, options.types, options.mix
-            )
-        for name, column in self.columns.items():
-            column.extend(asked[name])
+            self.clock("ask", self.asked.add, scene)
 
     def write(self, folder: Path, index: int) -> None:
         """Write the shard's questions."""
-        table = questions_table(self.columns)
+        with _naming(f"shard {index}", self.clock):
+            table = self.clock("ask", lambda: questions_table(self.asked.columns()))
         notes = Notes(seconds={"ask": self.clock.seconds.get("ask", 0.0)})
-        notes.types.update(self.columns["type"])
+        notes.types.update(table["type"].to_pylist())
         notes.counts["questions"] = table.num_rows
         write_part(folder, "qa", index, table, notes)
 
