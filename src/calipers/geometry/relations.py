@@ -52,8 +52,9 @@ EXACT_NOISE = 1e-4
 SHARP_PX, SHARP_SHARE = 0.3, 0.005
 BLURRED_PX, BLURRED_SHARE = 1.0, 0.02
 """Deviation of an extent across the line of sight: in pixels, and as a share of it, on top."""
-HIDDEN_SHARE = 0.1
-"""The same along the line of sight, where the far end is mostly hidden."""
+HIDDEN_SHARE = 0.15
+"""The same along the line of sight, where the far end is mostly hidden: on 80 simulated frames the
+root mean square is 0.10 with exact depth and 0.18 with a depth camera's faults."""
 
 CAMERA_AXES: Doubles = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """Rows: right, forward and up of the comparison frame without gravity, in camera coordinates."""
@@ -99,7 +100,7 @@ def extent_doubt(sizes: Doubles, depth_m: Doubles, focal_px: float, noise: float
         noise: standard deviation of a depth reading at one metre, metres.
 
     >>> extent_doubt(np.array([[0.2, 0.1, 0.3]]), np.array([1.0]), 500.0, 0.002).round(4).tolist()
-    [[0.0045, 0.0102, 0.0063]]
+    [[0.0045, 0.0151, 0.0063]]
     """
     px, share = (SHARP_PX, SHARP_SHARE) if noise < EXACT_NOISE else (BLURRED_PX, BLURRED_SHARE)
     shares = np.array([share, HIDDEN_SHARE, share])
