@@ -63,6 +63,14 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
         Row("a scene row, exact depth", "≤ 20 kB", r"size, exact depth: (.*)"),
         Row("a scene row, depth with faults", "≤ 20 kB", r"size, depth with faults: (.*)"),
     ),
+    ("export", "500", "200", "llava", "trl"): (
+        Row("export to LLaVA's JSON, pictures linked", "≥ 20,000 records/s",
+            r"export, llava \(images link\): (.*)"),
+        Row("the same with boxes in every text", "stated",
+            r"export, llava \(images link, boxes 1, answer_boxes 1\): (.*)"),
+        Row("export to TRL's Parquet, pictures linked", "≥ 20,000 records/s",
+            r"export, trl \(images link\): (.*)"),
+    ),
     ("codec",): (
         Row("packing depth into a picture, `packed24`, one core", "≥ 300 megapixels/s",
             r"codec, packed24: (.*)"),
