@@ -72,6 +72,10 @@ def test_options_reach_the_run(frames: Path, tmp_path: Path) -> None:
             "vocabulary": None,
             "cache": None,
             "device": None,
+            "engine": "embedded",
+            "address": None,
+            "patience": 600.0,
+            "memory": None,
         },
     }
     assert set(record["types"]) <= {"distance", "left_predicate"}

@@ -45,7 +45,8 @@ MAY_IMPORT = {
     "blind": {"questions", "stages", "io", "types", "errors", "numpy", "pyarrow"},
     "stats": {"blind", "questions", "io", "errors", "numpy", "pyarrow"},
     "splits": {"view", "io", "flow", "errors", "numpy", "scipy", "pyarrow", "PIL"},
-    "pipeline": {"work", "experts", "questions", "io", "types", "errors"},
+    "engine": {"work", "experts", "io", "errors"},
+    "pipeline": {"work", "engine", "experts", "questions", "io", "types", "errors"},
 }
 HEAVY = {
     *("torch", "scipy", "pyarrow", "PIL", "pycocotools", "pydantic", "cyclopts", "rich", "yaml"),

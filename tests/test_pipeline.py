@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import pytest
 import calipers
 from calipers import pipeline, work
 from calipers.errors import RunError, Skip, UsageError
-from calipers.io.frames import Shard
 from calipers.pipeline import SHARD_RECORDS, Options
 from calipers.types import Camera, Frame
 from calipers.work import Clock, frame_to_scene
@@ -180,16 +178,6 @@ def session(leader: int) -> list[int]:
     return found
 
 
-def die(index: int, shard: Shard) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-def test_a_worker_that_dies_is_reported() -> None:
-    with pytest.raises(RunError, match="a worker process died"):
-        list(pipeline._in_pool(die, [(0, None)], workers=2))
-
-
 def test_two_runs_at_once(frames: Path, tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -301,15 +289,3 @@ def test_the_verbs_of_python(frames: Path, built: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="colour"):
         calipers.build(frames, tmp_path / "typo", colour="red")
     assert not (tmp_path / "typo").exists()
-
-
-@pytest.mark.parametrize(("given", "seen"), [(None, "1"), ("3", "3")])
-def test_workers_do_linear_algebra_in_one_thread(
-    given: str | None, seen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "OPENBLAS_NUM_THREADS"
-    monkeypatch.delenv(name, raising=False)
-    if given is not None:
-        monkeypatch.setenv(name, given)
-    assert list(pipeline._in_pool(os.getenv, [(name, "unset")], 1)) == [seen]
-    assert os.environ.get(name) == given

@@ -7,16 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
+from calipers.cli_options import AskOptions, ExpertOptions, RunOptions, given_options
 from calipers.errors import CalipersError, UsageError
-
-Flag = Annotated[bool | None, Parameter(negative="")]
 
 app = App(
     name="calipers",
@@ -27,81 +25,9 @@ app = App(
 )
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of the commands that make a run; None means "not given"."""
-
-    seed: int | None = None
-    "Decides every random choice (default 0)."
-    limit: int | None = None
-    "Take only the first records."
-    workers: int | None = None
-    "Processes (default: one a core, at most 16; one if experts run); the rows are the same."
-    strict: Flag = None
-    "Exit with 1 when any record was skipped."
-    overwrite: Flag = None
-    "Throw away the results of another run in OUT."
-    quiet: Flag = None
-    "Print nothing but errors."
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class AskOptions:
-    """Options of the commands that ask questions; None means "not given"."""
-
-    questions_per_scene: int | None = None
-    "How many questions a scene gets, when it has that many to ask (default 20)."
-    types: str | None = None
-    "Question types to ask, separated by commas (default: all)."
-    mix: str | None = None
-    "Share of qualitative questions (default 0.5), or weights: distance=3,left_choice=1."
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class ExpertOptions:
-    """Options of the commands in which experts may fill frames in; None means "not given"."""
-
-    experts: str | None = None
-    "permissive, fast, best, paper or a YAML file (default: permissive, as far as it is here)."
-    vocabulary: Path | None = None
-    "A file of phrases to look for, one a line (default: what the tagger names)."
-    cache: str | None = None
-    "Folder of the experts' results, or none (default: $CALIPERS_CACHE or ~/.cache/calipers)."
-    device: str | None = None
-    "Where the experts run: cuda, mps, cpu (default: the first that is there)."
-
-
 _NO_EXPERT_OPTIONS = ExpertOptions()
 _NO_RUN_OPTIONS = RunOptions()
 _NO_ASK_OPTIONS = AskOptions()
-
-
-def _given(*options: RunOptions | AskOptions | ExpertOptions) -> dict[str, Any]:
-    """The options that were given, as the library takes them."""
-    found = {k: v for group in options for k, v in asdict(group).items() if v is not None}
-    found.pop("quiet", None)
-    found.setdefault("workers", None)
-    if "vocabulary" in found:
-        found["vocabulary"] = str(found["vocabulary"])
-    if "types" in found:
-        found["types"] = [name.strip() for name in found["types"].split(",") if name.strip()]
-    if "mix" in found:
-        found["mix"] = _mix(found["mix"])
-    return found
-
-
-def _mix(text: str) -> float | dict[str, float]:
-    try:
-        if "=" not in text:
-            return float(text)
-        pairs = (item.split("=") for item in text.split(","))
-        return {name.strip(): float(weight) for name, weight in pairs}
-    except ValueError as error:
-        wanted = "a share (0.5) or weights (distance=3,left_choice=1)"
-        raise UsageError(f"--mix: wanted {wanted}, got {text!r}") from error
 
 
 @contextmanager
@@ -199,7 +125,7 @@ def build(
     """
     from calipers import verbs
 
-    _run(verbs.build, frames, out, bool(run.quiet), _given(run, asking, filling))
+    _run(verbs.build, frames, out, bool(run.quiet), given_options(run, asking, filling))
 
 
 @app.command
@@ -221,7 +147,7 @@ def scenes(
     """
     from calipers import verbs
 
-    _run(verbs.scenes, frames, out, bool(run.quiet), _given(run, filling))
+    _run(verbs.scenes, frames, out, bool(run.quiet), given_options(run, filling))
 
 
 @app.command
@@ -243,7 +169,7 @@ def ask(
     """
     from calipers import verbs
 
-    _run(verbs.ask_scenes, source, out, bool(run.quiet), _given(run, asking))
+    _run(verbs.ask_scenes, source, out, bool(run.quiet), given_options(run, asking))
 
 
 @app.command
@@ -274,15 +200,17 @@ def demo(out: Path = Path("calipers-demo"), /, *, seed: int = 0) -> None:
 def sample(
     name: str, folder: Path, /, *, count: int | None = None, seed: int | None = None
 ) -> None:
-    """Write a sample as a folder of frames: arc2017, motorcycle or rooms.
+    """Write a sample as a folder of frames: arc2017, motorcycle, robot or rooms.
+
+    robot_episodes writes whole runs of the robot as a LeRobot dataset.
 
     Example: calipers sample arc2017 arc/
 
     Args:
         name: Which sample.
         folder: A new or empty folder.
-        count: How many frames (rooms).
-        seed: Decides the rooms (rooms).
+        count: How many frames (robot, rooms) or runs (robot_episodes).
+        seed: Decides all that is drawn by chance (robot, robot_episodes, rooms).
     """
     from calipers.samples import write_sample
 

@@ -1,36 +1,30 @@
-"""The verbs over folders, and the local runner that survives being killed.
+"""The verbs over folders, as runs that survive being killed.
 
-What is done to a shard is in `calipers.work`, what experts fill in is in `calipers.fill`.
+What is done to a shard is in `calipers.work`, what experts fill in is in `calipers.fill`, who does
+the shards is in `calipers.engine`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
-from itertools import chain, islice
-from os import _exit, cpu_count, environ
 from pathlib import Path
 from typing import Any
 
-from calipers.errors import RunError, UsageError
+from calipers.engine.engines import check_engine, run_jobs
+from calipers.errors import UsageError
 from calipers.experts.cache import cache_folder
 from calipers.experts.choice import choose
-from calipers.experts.runner import Hiring, crew
+from calipers.experts.runner import Hiring
 from calipers.io.inputs.shards import Shard
 from calipers.io.inputs.sources import open_frames
 from calipers.io.run import RunFolder, RunSpec, read_run
 from calipers.io.scenes import scene_parts
 from calipers.questions.registry import Mix, weights
-from calipers.work import FramesWork, ScenesWork, Work, wants_experts
+from calipers.work import FramesWork, ScenesWork, Work
 
 SHARD_RECORDS = 32
 """Records a shard; fixed, so that the files are the same for any number of workers."""
@@ -65,6 +59,11 @@ class Options:
             picture's caption name.
         cache: folder of the experts' results, or "none"; None for the user's.
         device: where the experts run, as torch names it; None for the best there is.
+        engine: "embedded" (this process, or processes of this machine) or "ray" (a cluster).
+        address: of the Ray cluster; None starts Ray on this machine for the run.
+        patience: seconds without a sign of life after which a worker is ended.
+        memory: gigabytes that a worker may take; None for nine tenths of its machine's memory,
+            shared by the workers there.
     """
 
     seed: int = 0
@@ -79,6 +78,10 @@ class Options:
     vocabulary: str | None = None
     cache: str | None = None
     device: str | None = None
+    engine: str = "embedded"
+    address: str | None = None
+    patience: float = 600.0
+    memory: float | None = None
 
     def __post_init__(self) -> None:
         if self.types is not None:
@@ -90,60 +93,13 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name}: wanted at least {least}, got {value}")
+        check_engine(self)
         if self.seed >= 2**63 or self.questions_per_scene > MAX_QUESTIONS:
             raise UsageError(f"wanted seed < 2**63 and at most {MAX_QUESTIONS} questions a scene")
         if self.types is not None and not self.types:
             raise UsageError("types: wanted at least one question type")
         if not weights(True, self.types, self.mix).any():
             raise UsageError("types and mix leave no question to ask")
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        _exit(1)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let processes started meanwhile do linear algebra in one thread: two double their time."""
-    name = "OPENBLAS_NUM_THREADS"
-    given = environ.get(name)
-    environ.setdefault(name, "1")
-    try:
-        yield
-    finally:
-        if given is None:
-            environ.pop(name, None)
-
-
-def _in_pool(work: Work, jobs: Iterable[tuple[int, Any]], workers: int) -> Iterator[int]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    with _one_thread_each(), pool:
-        waiting: set[Future[int]] = set()
-        try:
-            for job in jobs:
-                waiting.add(pool.submit(work, *job))
-                if len(waiting) >= 2 * workers:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a worker process died (out of memory, or killed); "
-                "the same command goes on where it stopped"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run(
@@ -165,24 +121,10 @@ def _run(
             elif isinstance(shard, Shard):
                 done += shard.count
 
-    jobs: Iterator[tuple[int, Any]] = unfinished()
-    first = list(islice(jobs, 2))
-    jobs = chain(first, jobs)
-    workers = options.workers or _sensible_workers(work, first)
-    alone = workers == 1 or len(first) < 2  # starting workers would take longer
-    finished = work.stream(jobs) if alone else _in_pool(work, jobs, workers)
-    for records in finished:
+    for records in run_jobs(work, unfinished(), options, folder.goes_on):
         done += records
         progress(done, total)
     return folder.finish(count, time.perf_counter() - start)
-
-
-def _sensible_workers(work: Work, first: list[tuple[int, Any]]) -> int:
-    if isinstance(work, FramesWork) and any(
-        wants_experts(shard, crew(work.hiring)) for _, shard in first
-    ):
-        return 1
-    return min(cpu_count() or 1, 16)
 
 
 def _hiring(options: Options) -> Hiring:

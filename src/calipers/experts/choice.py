@@ -29,7 +29,8 @@ from calipers.experts.table import BY_NAME, DEFAULT, ENTRIES, PRESETS, ROLES, En
 
 SCENE_SHARE = 0.5
 _CORE = {"models": ("torch", "transformers")}
-_KEYS = {"entry", "class", "id", "options", "revision", "name", "phrases", "camera", "depth"}
+_KEYS = {"entry", "class", "id", "options", "revision", "name", "phrases", "camera", "depth",
+         "gpu"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _entry(role: str, row: Any, where: str) -> Entry:
         entry = Entry(name=name, role=role, target=target, licence="yours", needs="")
     if not isinstance(row.get("options", {}), dict):
         raise UsageError(f"{where}: {role}: options: wanted a mapping, got {row['options']!r}")
-    changes = ("id", "revision", "phrases", "camera", "depth")
+    changes = ("id", "revision", "phrases", "camera", "depth", "gpu")
     plain = {key: row[key] for key in changes if row.get(key) is not None}
     return replace(entry, **plain, options={**entry.options, **row.get("options", {})})
 

@@ -45,6 +45,7 @@ class Entry:
         depth: a gravity estimator that wants the depth; too cheap to be kept in the cache.
         note: a few words for `calipers experts list`.
         revision: commit, tag or branch of the hub id; None for what is newest or on disk.
+        gpu: share of a GPU that a worker asks for on a cluster; None for one by its size.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Entry:
     depth: bool = False
     note: str = ""
     revision: str | None = None
+    gpu: float | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

@@ -26,7 +26,7 @@ from calipers.io.inputs.files import in_container, open_within
 from calipers.io.inputs.listings import METADATA, Names, list_images, open_json_lines
 from calipers.io.inputs.shards import FrameSource, Line, Shard, Unready
 from calipers.io.masks import EDGE_PX, mask_box, rle_size, to_rle
-from calipers.io.records import ObjectLists, Record, parse_record, record_id
+from calipers.io.records import POISONS, ObjectLists, Record, parse_record, record_id
 from calipers.types import Camera, Floats, Frame, FrameObject, Rle
 
 STAGE = "read"
@@ -101,7 +101,8 @@ def read_record(
             line = line.ready(root)
         return read_frame(root, line, pixels=pixels)
     except Skip as skip:
-        return Skipped(name, STAGE, skip.reason, skip.detail)
+        stage = "engine" if skip.reason in POISONS else STAGE
+        return Skipped(name, stage, skip.reason, skip.detail)
 
 
 def read_frame(root: Path, line: dict[str, Any], *, pixels: bool = False) -> Frame:

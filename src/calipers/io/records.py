@@ -51,6 +51,13 @@ REASONS = {
 }
 """Every reason for which a record is refused at the door, and what it means."""
 
+POISONS = {
+    "crashed": "the process that worked on the record died",
+    "timed_out": "nothing was heard for too long of the process that worked on the record",
+    "out_of_memory": "the process that worked on the record took more memory than a worker may",
+}
+"""Why a record that ends its worker is left out; see `calipers.engine`."""
+
 
 def _path(name: str) -> str:
     if "\0" in name or not PurePosixPath(name).name:

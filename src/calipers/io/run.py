@@ -29,6 +29,11 @@ from calipers.errors import RunError, UsageError
 from calipers.io.questions import write_questions
 from calipers.io.scenes import write_scenes
 
+NO_ROWS = frozenset({"workers", "quiet", "strict", "overwrite", "cache"}) | frozenset(
+    {"engine", "address", "patience", "memory"}
+)
+"""Arguments that change no row."""
+
 _NOTES = "calipers"
 _WRITERS: Mapping[str, Callable[[pa.Table, Any, Mapping[str, str]], None]] = {
     "scenes": write_scenes,
@@ -62,7 +67,7 @@ class RunSpec:
     scenes_run: Mapping[str, Any] | None = None
     resolved: Mapping[str, Any] = field(default_factory=dict)
     experts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ignored: frozenset[str] = frozenset({"workers", "quiet", "strict", "overwrite", "cache"})
+    ignored: frozenset[str] = NO_ROWS
 
     @property
     def options(self) -> dict[str, Any]:
@@ -206,6 +211,9 @@ def _brief(value: Any) -> str:
 class RunFolder:
     """An open run folder; a context manager that holds the folder's lock.
 
+    Attributes:
+        goes_on: whether a run was ended here before it was finished.
+
     Raises:
         UsageError: on entering, when the folder holds a run with other options (without
             `overwrite`), or something that is no run, or cannot be written.
@@ -216,6 +224,7 @@ class RunFolder:
         self.path = path
         self.spec = spec
         self.overwrite = overwrite
+        self.goes_on = False
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -248,7 +257,9 @@ class RunFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunError(f"{self.path}: another run is at work in this folder") from error
-        self._make_room(read_run(self.path))
+        found = read_run(self.path)
+        self._make_room(found)
+        self.goes_on = found is not None and found.get("status") == "running"
         for stray in self.path.glob("**/.*.tmp"):
             stray.unlink(missing_ok=True)
         write_json(self.path / "run.json", self._record("running"))
