@@ -73,7 +73,7 @@ def mcp(*, root: Path = Path(), open: str | None = None, record: str | None = No
 
     if not root.is_dir():
         raise UsageError(f"--root: not a folder: {root}")
-    limits = Limits(sessions_a_client=1_000, sessions=1_000)
+    limits = Limits(idle_s=1e9)  # one client, who may think for long
     current = None if open is None else open_path(root, open, record, limits)
     with suppress(KeyboardInterrupt):
         serve_stdio(Store(limits), root, current)

@@ -24,6 +24,7 @@ STATUS = {
     "bad_arguments": 422,
     "bad_mask": 422,
     "bad_record": 422,
+    "bad_intrinsics": 422,
     "no_depth": 422,
     "outside_picture": 422,
     "ambiguous_object": 422,
@@ -97,7 +98,10 @@ class Guard:
         if self.hosts is not None and name.lower() not in self.hosts:
             raise ToolError("bad_host", "this service is not addressed by that name")
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length[:20]) > self.limits.upload_bytes:
+        if (
+            not (length.isascii() and length.isdigit())
+            or int(length[:20]) > self.limits.upload_bytes
+        ):
             raise ToolError("too_large", f"wanted at most {self.limits.upload_bytes} bytes")
         if self.token is not None and scope["path"] != "/health":
             _check_token(headers.get(b"authorization", ""), self.token)

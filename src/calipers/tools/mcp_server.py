@@ -51,6 +51,7 @@ class _Agent:
         self, store: Store, root: Path | None, alone: bool, current: Session | None = None
     ) -> None:
         self.store, self.root, self.alone = store, root, alone
+        self.threads = anyio.CapacityLimiter(4)
         self.current = None if current is None else store.add(current, "mcp")
 
     async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
@@ -70,7 +71,7 @@ class _Agent:
         arguments = params.arguments or {}
         try:
             work = partial(self._call, params.name, arguments)
-            text, found = await anyio.to_thread.run_sync(work)
+            text, found = await anyio.to_thread.run_sync(work, limiter=self.threads)
         except ToolError as error:
             content = types.TextContent(type="text", text=f"{error.code}: {error}")
             return types.CallToolResult(content=[content], is_error=True)

@@ -18,12 +18,13 @@ from calipers.questions.facts import Survey
 from calipers.stages.lift import lift
 from calipers.stages.refer import refer
 from calipers.tools.arguments import Box, Mask, Point
-from calipers.tools.readings import DepthMap
+from calipers.tools.readings import DepthMap, in_range
 from calipers.tools.results import Measured, NoAnswer, ToolError
 from calipers.types import Bools, Camera, Doubles, Floats, Frame, FrameObject, Scene, SceneObject
 
 AThing = str | int | Box | Mask
 ATarget = AThing | Point
+MOST_PIXELS = 1e6
 MOST_NAMED = 12
 """So many names are listed in the error about an unknown one."""
 
@@ -50,6 +51,16 @@ def _words(text: str) -> list[str]:
     return words[1:] if len(words) > 1 and words[0] in ("the", "a", "an") else words
 
 
+def _check_camera(camera: Camera) -> None:
+    lengths = (camera.fx, camera.fy, 1 + abs(camera.cx), 1 + abs(camera.cy))
+    if not all(1 <= pixels <= MOST_PIXELS for pixels in lengths):
+        raise ToolError(
+            "bad_intrinsics",
+            f"intrinsics: wanted focal lengths of 1 to {MOST_PIXELS:,.0f} pixels, and a centre "
+            "no farther away",
+        )
+
+
 class Places:
     """The picture or scene that is open, and how its parts are found.
 
@@ -59,10 +70,14 @@ class Places:
     """
 
     def __init__(self, frame: Frame | None, scene: Scene | None) -> None:
+        if frame is not None and frame.depth_m is not None:
+            frame = replace(frame, depth_m=in_range(frame.depth_m))
         self.frame = frame
         given = frame if frame is not None else scene
         if given is None or (frame is not None and frame.depth_m is None):
             raise ToolError("no_depth", "wanted a frame with depth, or a scene")
+        if given.camera is not None:
+            _check_camera(given.camera)
         self.size_wh = (given.width, given.height)
         self.id, self.camera = given.id, given.camera
         self.depth = None if frame is None or frame.depth_m is None else DepthMap.of(frame.depth_m)

@@ -19,12 +19,20 @@ ALIKE = 0.3
 """A reading that fewer of those around it are like is a mixed pixel at an edge, and outvoted."""
 SEARCH_PX = 64
 """How far the nearest reading is looked for where there is none."""
+RANGE_M = (1e-4, 1e4)
+"""Depth beyond it is no reading."""
 FINEST_M = 0.0005
 """No reading is trusted to less than this: depth files hold millimetres."""
 _MEDIAN = 1.2533
 """Standard deviation of a median of many in that of their mean: √(π/2)."""
 _TOO_SMALL_PX = 32
 LEAST_POINTS = 12
+
+
+def in_range(depth_m: Floats) -> Floats:
+    """The map (H, W) with NaN for all that is no depth, or beyond `RANGE_M`."""
+    near, far = RANGE_M
+    return np.where((depth_m >= near) & (depth_m <= far), depth_m, np.float32(np.nan))
 
 
 class Reading(NamedTuple):

@@ -24,6 +24,7 @@ REASONS = {
     "not_lifted": "the object has no place in space",
     "not_flat": "the surface is not flat",
     "same_place": "both ends are the same point",
+    "out_of_range": "depth, intrinsics or masks lead to numbers that are none",
     "unknown_object": "no object has that name",
 }
 """Why a tool has no value to give: an answer of its own, never 0."""
@@ -105,7 +106,8 @@ class ToolError(CalipersError):
 
     Attributes:
         code: a stable word: ``bad_arguments``, ``unknown_tool``, ``outside_picture``,
-            ``ambiguous_object``, ``bad_mask``, or, of the service, those of `calipers.tools.store`.
+            ``ambiguous_object``, ``bad_mask``, ``no_depth``, ``bad_intrinsics``, or
+            one of the service's (`calipers.tools.guard.STATUS`).
     """
 
     def __init__(self, code: str, message: str) -> None:

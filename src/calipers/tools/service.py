@@ -244,6 +244,12 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     )
 
 
+async def _on_fault(request: Request, error: Exception) -> Response:
+    """Say so in JSON; the error itself goes to the log, and no further."""
+    problem = ToolError("internal", "something went wrong here; it is in the log").problem
+    return Response(problem.model_dump_json(), 500, media_type=_JSON)
+
+
 async def _on_hang_up(request: Request, error: Exception) -> Response:
     """The client is gone and reads no answer; nothing went wrong here."""
     return Response(status_code=400)
@@ -274,6 +280,7 @@ def make_app(options: Options) -> Starlette:
             ToolError: _on_tool_error,
             HTTPException: _on_http_error,
             ClientDisconnect: _on_hang_up,
+            Exception: _on_fault,
         },
     )
 

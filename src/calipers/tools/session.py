@@ -52,7 +52,7 @@ class Session:
         """Measure in a frame; objects, intrinsics and gravity are used where they came with it.
 
         Raises:
-            ToolError: ``no_depth``, the frame has no depth.
+            ToolError: ``no_depth``, or ``bad_intrinsics`` such as no camera has.
         """
         return cls(Places(frame, None))
 
@@ -122,6 +122,12 @@ class Session:
             return Measurement(tool=tool, reason=skip.reason, text=skip.detail)
         except UsageError as error:
             raise ToolError("bad_arguments", str(error)) from error
+        except (ValueError, ArithmeticError) as error:
+            return Measurement(
+                tool=tool,
+                reason="out_of_range",
+                text=f"no number came out ({type(error).__name__})",
+            )
 
     def _depth_at(self, point: Point) -> Measurement:
         measured, sigma = self.places.read(point)
