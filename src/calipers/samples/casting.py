@@ -46,30 +46,25 @@ def pixel_rays(camera: Camera) -> Doubles:
     return rays.reshape(-1, 3)
 
 
-class Caster:
-    """A compiled scene that answers rays. Parts are named by their position."""
+class ModelCaster:
+    """A compiled MuJoCo model, at the positions of its data, that answers rays.
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    `groups` are the geom groups that rays see.
+    """
+
+    def __init__(self, model: Any, data: Any, groups: Sequence[int] = (SHOWN,)) -> None:
         self._mj = _mujoco()
-        self._model = self._mj.MjModel.from_xml_string(write_mjcf(parts))
-        self._data = self._mj.MjData(self._model)
-        self._mj.mj_kinematics(self._model, self._data)
-        self.parts = list(parts)
-        self.rounds = np.array([self._model.geom_rbound[i] for i in range(len(parts))])
-        self._aabb = self._model.geom_aabb.copy()
-        self.show_all()
-
-    def show_all(self) -> None:
-        """Make every part visible to rays."""
-        self._model.geom_group[:] = SHOWN
-
-    def show_only(self, parts: Sequence[int]) -> None:
-        """Make all but ``parts`` invisible to rays."""
-        self._model.geom_group[:] = HIDDEN
-        self._model.geom_group[list(parts)] = SHOWN
+        self._model, self._data = model, data
+        self._shown = np.isin(np.arange(6), list(groups)).astype(np.uint8)
+        self.rounds = model.geom_rbound.copy()
+        self._aabb = model.geom_aabb.copy()
+        ends = zip(model.body_bvhadr[1:], model.body_bvhnum[1:])
+        nodes = [np.arange(first, first + count) for first, count in ends if count]
+        self._nodes = np.concatenate(nodes) if nodes else np.empty(0, dtype=np.intp)
+        self._trees = model.bvh_aabb[self._nodes]
 
     def cast(self, origin: Doubles, rays: Doubles) -> tuple[NDArray[np.int32], Doubles]:
-        """The part each ray meets first (-1: none) and the distance in lengths of that ray.
+        """The geom each ray meets first (-1: none) and the distance in lengths of that ray.
 
         Args:
             origin: (3,) world frame, metres.
@@ -78,11 +73,12 @@ class Caster:
         self._widen_culling(origin)
         ids = np.empty(len(rays), dtype=np.int32)
         lengths = np.empty(len(rays))
-        shown = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)
         flat = np.ascontiguousarray(rays).ravel()
         self._mj.mj_multiRay(
-            self._model, self._data, origin, flat, shown, 1, -1, ids, lengths, len(rays), 1e10
+            self._model, self._data, origin, flat, self._shown, 1, -1, ids, lengths, len(rays), 1e10
         )
+        self._model.geom_aabb[:] = self._aabb
+        self._model.bvh_aabb[self._nodes] = self._trees
         lengths[ids < 0] = np.nan
         return ids, lengths
 
@@ -93,10 +89,36 @@ class Caster:
         the elevation of an edge of half length r bulges past that of its ends: at height h and
         sideways distance d the bulge is h - h d / sqrt(d**2 + r**2) < h r**2 / (2 d**2). Boxes
         widened by that bound, or around the origin itself for near geoms, make skipping safe.
+        A body's own tree of boxes holds only what collides, so a mesh that is only seen is lost
+        outside of it: those boxes are opened wide (not the world's, which has planes). Both are put
+        back after the cast, for physics uses them too.
         """
+        self._model.bvh_aabb[self._nodes, 3:] = 1e3
         offset, radius = self._data.geom_xpos - origin, self.rounds
         away = np.hypot(offset[:, 0], offset[:, 1])
-        nearest = np.maximum(away - radius, 0.6 * radius)
+        nearest = np.maximum(np.maximum(away - radius, 0.6 * radius), 1e-9)
         bulge = (np.abs(offset[:, 2]) + radius) * radius**2 / (2 * nearest**2)
         slack = np.where(away < 1.6 * radius, 1e3, bulge + 0.02 * radius)
         self._model.geom_aabb[:, 3:] = self._aabb[:, 3:] + slack[:, None]
+
+
+class Caster(ModelCaster):
+    """A compiled scene that answers rays. Parts are named by their position."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        mj = _mujoco()
+        model = mj.MjModel.from_xml_string(write_mjcf(parts))
+        data = mj.MjData(model)
+        mj.mj_kinematics(model, data)
+        super().__init__(model, data)
+        self.parts = list(parts)
+        self.show_all()
+
+    def show_all(self) -> None:
+        """Make every part visible to rays."""
+        self._model.geom_group[:] = SHOWN
+
+    def show_only(self, parts: Sequence[int]) -> None:
+        """Make all but ``parts`` invisible to rays."""
+        self._model.geom_group[:] = HIDDEN
+        self._model.geom_group[list(parts)] = SHOWN

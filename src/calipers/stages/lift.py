@@ -31,6 +31,8 @@ LEAST_PIXELS = 12
 """An object with fewer cleaned pixels is not lifted."""
 GUESSED_POINTS = 800
 """Points of an object that are mirrored to its far side and dropped to its feet."""
+HOLLOW_ROLES = ("gripper", "hand")
+"""Roles of what grasps: it stands on nothing, and its far side is not guessed from its near."""
 MOST_CONTACTS = 24
 """Objects of a frame whose closest points to each other are kept in their clouds."""
 MOST_EXTRA = 128
@@ -184,7 +186,7 @@ def _begin(view: View, given: FrameObject, mask: Bools | None) -> Item:
 
 def _lift_item(view: View, item: Item, around_it: Crop, sides: Sides, excess: int) -> None:
     """Lift one object whose mask is `excess` pixels too fat."""
-    base = _base(view, around_it)
+    base = None if item.made.role in HOLLOW_ROLES else _base(view, around_it)
     on_surface = surfaces(around_it, _nearby_planes(view, base), view.noise, view.exact)
     cleaned = clean(around_it, sides, excess, on_surface, view.noise, view.exact)
     if cleaned.count < LEAST_PIXELS:
@@ -211,7 +213,8 @@ def _fill(item: Item, view: View, seen: cloud.Cloud, cleaned: Clean, base: Base 
             and abs(item.bottom - view.level_from_camera[2, 3] - base.height) < 1e-4
         ):
             item.base = base
-        item.points = _with_unseen(item, view.level_from_camera, seen)
+        if made.role not in HOLLOW_ROLES:
+            item.points = _with_unseen(item, view.level_from_camera, seen)
 
 
 def _with_unseen(item: Item, transform: Doubles, seen: cloud.Cloud) -> Floats:
