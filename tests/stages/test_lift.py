@@ -205,7 +205,7 @@ def test_only_a_frontal_wall_has_no_level_frame_and_no_question_that_needs_one()
     assert scene.gravity_source is None
     assert [o.size_level for o in scene.objects] == [None, None]
     asked = {q.type for q in ask(scene, 200, 0)}
-    assert {"left_predicate", "distance", "behind_choice"} <= asked
+    assert {"left_predicate", "distance", "wide_choice"} <= asked
     assert not any(TYPES[name].needs_level for name in asked)
     with pytest.raises(Skip, match="no_level_frame"):
         measure(scene, "height", 0)

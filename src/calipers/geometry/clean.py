@@ -107,7 +107,7 @@ def clean(
 
     Args:
         sides: from `tell_sides`.
-        excess: by how many pixels the mask is too fat; unused with exact depth.
+        excess: by how many pixels the mask is too fat.
         on_surface: (h, w) pixels on surfaces that surround the object; bleed inside the band.
         noise: standard deviation of the inverse depth.
         exact: every reading is believed (`is_exact`); else neighbours vote and are averaged.

@@ -52,8 +52,11 @@ _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
 PREMISE_DOUBTS = 5.0
 """A length is asked for when it is at least so many times the doubt about it: it is known to a
 fifth of it, and a false premise ("how far above") is unlikely."""
-TIE_DOUBTS = 1.5
-"""Two are called about the same when the doubt is at most so many times the margin of a tie."""
+TIE_DOUBTS, TIE_SHARE = 1.5, 0.05
+"""Two are called about the same when the doubt is at most so many times the margin of a tie, and
+the margin at most this share of what is compared: else it would hide a clear difference."""
+_FRONTS = np.array([[name == "behind"] for name in QUANTITIES])
+"""Whose hidden backs are no reason against a tie: what is seen of the two is equally far."""
 _COMPARED = np.array([[t.shape != "measure"] for t in TYPE_LIST])
 
 
@@ -65,6 +68,7 @@ class Survey:
         first, second: (M,) rows into `objects` of each case; for one object alone both are equal.
         value, margin: (13, M), rows as `QUANTITIES`; NaN where a quantity does not apply or cannot
             be known in this scene. Gaps are placeholders (0): they cost time; call `gap`.
+        fine: (13, M) whether the margin is a small share of what is compared, so that a tie is one.
         doubt: (13, M) how far the values are off, a standard deviation (`geometry.relations`).
     """
 
@@ -80,6 +84,7 @@ class Survey:
         self.value: Doubles = np.full((len(QUANTITIES), len(self.first)), np.nan)
         self.margin: Doubles = self.value.copy()
         self.doubt: Doubles = self.value.copy()
+        self.fine = np.zeros(self.value.shape, dtype=bool)
         self._fill_pairs(pairs[:, 0], pairs[:, 1])
         self._fill_alone()
         self._forget_unknown()
@@ -118,7 +123,7 @@ class Survey:
     def _fill_pairs(self, a: Indices, b: Indices) -> None:
         """Rows left … horizontal_distance of the first P cases."""
         x, y, z = self.center.T
-        width, _, height = self.size.T
+        width, depth, height = self.size.T
         ranked = np.array((-x, z - height / 2, y, height, width, self.size.prod(1)))
         pairs = np.s_[:_PAIRED, : self.pair_count]
         value, margin, doubt = self.value[pairs], self.margin[pairs], self.doubt[pairs]
@@ -128,7 +133,10 @@ class Survey:
         flat = dx * dx + dy * dy
         value[6], value[7], value[8] = np.sqrt(flat + dz * dz), 0.0, np.abs(dz)
         value[9] = np.sqrt(flat)
+        ranges = np.array((width, height, np.maximum(width, depth), height, width, ranked[5]))
+        compared = np.maximum(ranges.take(a, axis=1), ranges.take(b, axis=1))
         self._fill_margins(margin, self.spread, offset, a, b)
+        self.fine[:6, : self.pair_count] = margin[:6] <= TIE_SHARE * compared
         self._fill_margins(doubt, self.doubted, offset, a, b)
         doubt[1] = margin[1]  # bottoms are seen, or stand on what is
         apart, unsure = relations.box_gap(offset, self.size, self.extent, a, b)
@@ -206,7 +214,8 @@ class Survey:
         An elevation may also be 0; a gap is asked where the boxes overlap or are clearly apart.
         """
         size, doubt = np.abs(self.value), self.doubt
-        tie = (size <= self.margin) & (doubt <= TIE_DOUBTS * self.margin)
+        tie = self.fine & (size <= self.margin)
+        tie &= (doubt <= TIE_DOUBTS * self.margin) | _FRONTS
         compared = (tie | (size >= doubt)) & ~self.misleading
         rows = _TYPE_ROW[types]
         value = self.value[rows] * _TYPE_SIGN[types]

@@ -112,7 +112,7 @@ def lift(frame: Frame, masks: Sequence[Bools | None]) -> Scene:
     view = look(frame, columns)
     items = [_begin(view, o, m) for o, m in zip(frame.objects, columns, strict=True)]
     told = [(i, i.crop, i.sides) for i in items if i.crop is not None and i.sides is not None]
-    fat = [0] * len(told) if view.exact else excesses([sides for _, _, sides in told])
+    fat = excesses([sides for _, _, sides in told])
     for (item, around_it, sides), excess in zip(told, fat, strict=True):
         _lift_item(view, item, around_it, sides, excess)
     _store_clouds([item for item in items if item.points is not None])

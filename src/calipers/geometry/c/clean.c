@@ -235,7 +235,8 @@ static void choose(const Crop *crop, const byte *on_surface, const byte *clear, 
     int32_t least = exact ? 0 : most(excess, 0);
     for (size_t i = 0; i < area(crop->height, crop->width); i++) {
         byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
-        byte sure = !exact | (room->vote[i] > EXACT_BONUS + SURELY);
+        byte near = steps_in(crop, i) > excess, alike = room->vote[i] > EXACT_BONUS + SURELY;
+        byte sure = !exact | (near & alike);
         byte told = crop->mask[i] | (sure & (crop->taken[i] ^ 1)), placed = steps_in(crop, i) > least;
         byte own = clear[i] ? told : placed;
         pixels[i] = like & own & ((crop->inside[i] > BAND_PX) | (on_surface[i] ^ 1));
@@ -246,7 +247,7 @@ static void choose(const Crop *crop, const byte *on_surface, const byte *clear, 
  *
  * alpha, clear: from `tell_sides`. on_surface: pixels on surfaces that surround the object; bleed
  * inside the band. noise: standard deviation of the inverse depth. exact: every reading is believed;
- * else neighbours vote and are averaged, and the mask counts, less its excess.
+ * else neighbours vote and are averaged. The mask counts, less its excess.
  * pixels, rim (out): the object's pixels and the outermost of them. settled (out): their inverse
  * depth. hidden (out): part of the rim beyond which something nearer is seen.
  * Returns how many pixels there are. */
