@@ -41,6 +41,12 @@ MAY_IMPORT = {
     "fill": {"stages", "experts", "io", "types", "errors"},
     "flow": set(),
     "work": {"fill", "flow", "stages", "experts", "questions", "io", "types", "errors"},
+    "spatialqa": {
+        *("types", "units", "errors", "geometry", "questions", "stages", "experts", "io"),
+        *("tools", "chat", "work", "view", "numpy", "yaml", "pyarrow"),
+    },
+    "evals": {"types", "units", "io", "errors", "numpy"},
+    "bench": {"spatialqa", "evals", "questions", "types", "errors", "numpy", "cyclopts"},
     "stream": {"questions", "io", "types", "errors", "numpy", "pyarrow"},
     "blind": {"questions", "stages", "io", "types", "errors", "numpy", "pyarrow"},
     "stats": {"blind", "questions", "io", "errors", "numpy", "pyarrow"},

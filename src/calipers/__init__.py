@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from calipers.io.scenes import read_scenes
     from calipers.questions.columns import ask
     from calipers.questions.facts import measure
+    from calipers.spatialqa.asking import spatial_qa
     from calipers.stream import QuestionStream
     from calipers.types import Camera, Fact, Frame, Question, Scene, SceneObject
     from calipers.verbs import build, scenes
@@ -31,6 +32,7 @@ __all__ = [
     "measure",
     "read_scenes",
     "scenes",
+    "spatial_qa",
 ]
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "measure": "calipers.questions.facts",
     "read_scenes": "calipers.io.scenes",
     "scenes": "calipers.verbs",
+    "spatial_qa": "calipers.spatialqa.asking",
 }
 
 

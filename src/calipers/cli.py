@@ -60,7 +60,7 @@ class _Lines:
             self.next = done + max(1, 1000 if total is None else -(-total // 10))
 
 
-def _summary(record: dict[str, Any], out: Path) -> None:
+def _summary(record: dict[str, Any], out: str) -> None:
     counts = record["counts"]
     for role, experts in record["experts"].items():
         for name, done in experts.items():
@@ -73,7 +73,7 @@ def _summary(record: dict[str, Any], out: Path) -> None:
     print(f"scenes    {counts.get('scenes', 0)}, objects {counts.get('objects', 0)}")
     if "questions" in counts:
         print(f"questions {counts['questions']}")
-    print(f"report    {out / 'report.html'}")
+    print(f"report    {out.rstrip('/')}/report.html")
 
 
 def _did(name: str, done: dict[str, Any]) -> str:
@@ -89,7 +89,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _run(
-    verb: Callable[..., dict[str, Any]], source: Path, out: Path, quiet: bool, given: dict[str, Any]
+    verb: Callable[..., dict[str, Any]], source: str, out: str, quiet: bool, given: dict[str, Any]
 ) -> None:
     if given.get("experts") and not quiet:
         from calipers.experts.choice import choose
@@ -104,10 +104,10 @@ def _run(
 
 @app.command
 def build(
-    frames: Path,
+    frames: str,
     /,
     *,
-    out: Path,
+    out: str,
     run: RunOptions = _NO_RUN_OPTIONS,
     asking: AskOptions = _NO_ASK_OPTIONS,
     filling: ExpertOptions = _NO_EXPERT_OPTIONS,
@@ -130,10 +130,10 @@ def build(
 
 @app.command
 def scenes(
-    frames: Path,
+    frames: str,
     /,
     *,
-    out: Path,
+    out: str,
     run: RunOptions = _NO_RUN_OPTIONS,
     filling: ExpertOptions = _NO_EXPERT_OPTIONS,
 ) -> None:
@@ -152,10 +152,10 @@ def scenes(
 
 @app.command
 def ask(
-    source: Path,
+    source: str,
     /,
     *,
-    out: Path,
+    out: str,
     run: RunOptions = _NO_RUN_OPTIONS,
     asking: AskOptions = _NO_ASK_OPTIONS,
 ) -> None:
@@ -193,7 +193,7 @@ def demo(out: Path = Path("calipers-demo"), /, *, seed: int = 0) -> None:
     for row in draw_questions(out / "run", 5, seed):
         print(f"[{row['scene_id']}] {row['question']}\n    {row['answer']}")
     print()
-    _summary(record, out / "run")
+    _summary(record, str(out / "run"))
 
 
 @app.command
@@ -322,6 +322,8 @@ experts_app = App(
 app.command(experts_app)
 app.command("calipers.tools.commands:app", name="tools", help="Measure by HTTP or MCP.")
 app.command("calipers.export_command:export", name="export")
+app.command("calipers.spatialqa.commands:spatialqa", name="spatialqa")
+app.command("calipers.bench.commands:app", name="bench", help="Make and score benchmarks.")
 
 
 @experts_app.command(name="list")

@@ -1,0 +1,1 @@
+"""Make benchmarks from scenes with known truth."""

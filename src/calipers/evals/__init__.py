@@ -1,0 +1,1 @@
+"""Score answers to benchmarks."""

@@ -1,0 +1,252 @@
+"""Score a SpatialBench-like set: the published rules, and exact ones.
+
+=====================  ================================  ========================================
+column                 published rule                    exact rule
+=====================  ================================  ========================================
+positional             the answer stands somewhere in    the option that is said, by letter or
+                       the response                      words, and no other one
+existence              both of a pair, by the same       both of a pair; yes or no is the first
+                                                         word, or the only one of both
+counting               100 − mean of |said − true| /     the number said is the true one
+                       true in %, response a number
+reach, size            a pair gives one point for each   both of a pair, as above
+                       and one for both, of three
+depth                  none is published; here: within   within 2 %
+                       10 %
+=====================  ================================  ========================================
+
+Under the published rule of counting a response that is no number ends the program; here it counts
+as 100 % off, and an error is at most 100 %. Under the exact rules wrong, no answer (the file lacks
+it) and unread (nothing could be taken from it) are counted apart; neither of the last two is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from calipers.errors import DataError
+from calipers.evals.intervals import Share
+from calipers.evals.spatialbench import COLUMNS, PAIRED, Item
+from calipers.units import parse_length
+
+DEPTH_LOOSE, DEPTH_EXACT = 0.10, 0.02
+Verdict = Literal["right", "wrong", "unread", "no answer"]
+_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
+_WORD_NUMBER = {**{word: n for n, word in enumerate(_NUMBERS.split())}, "none": 0, "no": 0}
+_OPTION = re.compile(r"\(?\b([A-F])[.):]\s*([^\n]*?)(?=\s*\(?\b[A-F][.):]|\n|$)")
+_LETTER = re.compile(r"(?<![\w'])(?:([B-F])|(A)(?!\s+(?!is\b|or\b|and\b)[a-z]))(?![\w'])")
+"""An option's letter; "A" before a word is an article."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnScore:
+    """One column's scores.
+
+    Attributes:
+        published: by the published rule, 0 to 100; None without questions.
+        exact: questions or pairs that are right by the exact rule.
+        single: single questions that are right; the same as `exact` where there are no pairs.
+        verdicts: how many questions were right, wrong, unread or without an answer.
+    """
+
+    column: str
+    questions: int
+    published: float | None
+    exact: Share
+    single: Share
+    verdicts: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        shares = {"exact": self.exact._asdict(), "single": self.single._asdict()}
+        own = {"column": self.column, "questions": self.questions, "published": self.published}
+        return {**own, **shares, "verdicts": self.verdicts}
+
+
+def score(items: Sequence[Item], answers: Mapping[str, str]) -> list[ColumnScore]:
+    """Score a set column by column; an item without an answer is wrong.
+
+    Raises:
+        DataError: an answer belongs to no item.
+    """
+    unknown = sorted(answers.keys() - {item.key for item in items})
+    if unknown:
+        raise DataError(f"{len(unknown)} answers belong to no question, the first to {unknown[0]}")
+    columns = [[item for item in items if item.column == column] for column in COLUMNS]
+    return [_column(found, answers) for found in columns if found]
+
+
+def _column(items: Sequence[Item], answers: Mapping[str, str]) -> ColumnScore:
+    column = items[0].column
+    verdicts = [verdict(item, answers.get(item.key)) for item in items]
+    right = [v == "right" for v in verdicts]
+    both = [a and b for a, b in zip(right[::2], right[1::2])]
+    single = Share.of(sum(right), len(right))
+    return ColumnScore(
+        column=column,
+        questions=len(items),
+        published=_PUBLISHED[column]([(item, answers.get(item.key, "")) for item in items]),
+        exact=Share.of(sum(both), len(both)) if column in PAIRED else single,
+        single=single,
+        verdicts=dict(Counter(verdicts)),
+    )
+
+
+Said = Sequence[tuple[Item, str]]
+
+
+def _substring(said: Said) -> float:
+    return 100 * sum(item.answer in response for item, response in said) / len(said)
+
+
+def _both(said: Said) -> float:
+    found = [item.answer in response for item, response in said]
+    return 100 * sum(a and b for a, b in zip(found[::2], found[1::2])) / (len(found) // 2)
+
+
+def _thirds(said: Said) -> float:
+    found = [item.answer in response for item, response in said]
+    points = sum(a + b + (a and b) for a, b in zip(found[::2], found[1::2]))
+    return 100 * points / (3 * (len(found) // 2))
+
+
+def _counts(said: Said) -> float:
+    return 100 - sum(_count_error(item, response) for item, response in said) / len(said)
+
+
+def _count_error(item: Item, response: str) -> float:
+    """Percent, at most 100; of a true count of zero all or nothing."""
+    try:
+        told, true = int(response), int(item.answer)
+    except ValueError:
+        return 100.0
+    if true == 0:
+        return 0.0 if told == 0 else 100.0
+    return min(100.0, 100 * abs(told - true) / true)
+
+
+def _depths(said: Said) -> float:
+    return 100 * sum(_depth_within(i, r, DEPTH_LOOSE) == "right" for i, r in said) / len(said)
+
+
+_PUBLISHED: Mapping[str, Callable[[Said], float]] = {
+    "positional": _substring,
+    "existence": _both,
+    "counting": _counts,
+    "reach": _thirds,
+    "size": _thirds,
+    "depth": _depths,
+}
+
+
+def verdict(item: Item, response: str | None) -> Verdict:
+    """Judge one response by the exact rule of its column."""
+    if response is None or not response.strip():
+        return "no answer"
+    if item.column == "depth":
+        return _depth_within(item, response, DEPTH_EXACT)
+    if item.column == "counting":
+        said: Any = read_count(response)
+        true: Any = read_count(item.answer)
+    elif item.column == "positional":
+        choices = options(item.question)
+        said, true = read_option(response, choices), read_option(item.answer, choices)
+    else:
+        said, true = read_yes_no(response), read_yes_no(item.answer)
+        if true is None:  # a size question whose answer is a name
+            return "right" if _same_text(item.answer, response) else "wrong"
+    return "unread" if said is None else "right" if said == true else "wrong"
+
+
+def _same_text(a: str, b: str) -> bool:
+    return a.casefold().strip(" .") == b.casefold().strip(" .")
+
+
+def read_yes_no(text: str) -> str | None:
+    """Read "yes" or "no" where that is the first word, or the only one of both.
+
+    >>> read_yes_no("Yes, it is."), read_yes_no("Not sure."), read_yes_no("I would say no.")
+    ('yes', None, 'no')
+    """
+    words: list[str] = re.findall(r"[a-z']+", text.lower())
+    if words and words[0] in ("yes", "no"):
+        return words[0]
+    found = {word for word in words if word in ("yes", "no")}
+    return found.pop() if len(found) == 1 else None
+
+
+def read_count(text: str) -> int | None:
+    """The one number in a text, in digits or words up to twelve.
+
+    >>> read_count("There are two cups."), read_count("3"), read_count("2 or 3"), read_count("many")
+    (2, 3, None, None)
+    """
+    words = re.findall(r"[a-z]+|\d+(?:\.\d+)?", text.lower())
+    found = {_WORD_NUMBER[w] if w in _WORD_NUMBER else int(w) for w in words if _is_number(w)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _is_number(word: str) -> bool:
+    return word.isdigit() or word in _WORD_NUMBER
+
+
+def options(question: str) -> dict[str, str]:
+    """Letters and words of the options in a question.
+
+    >>> options("Where is it? A. on the left B. on the right")
+    {'A': 'on the left', 'B': 'on the right'}
+    """
+    return {letter: words.strip(" ,;") for letter, words in _OPTION.findall(question)}
+
+
+def read_option(text: str, choices: Mapping[str, str]) -> str | None:
+    """The letter of the option that a text says, by letter or by words; None unless it is one.
+
+    >>> choices = {"A": "on the left", "B": "on the right"}
+    >>> [read_option(t, choices) for t in ("(B)", "B. on the right", "On the left.", "A or B")]
+    ['B', 'B', 'A', None]
+    """
+    known = set(choices) or set("ABCDEF")
+    said_letters = (match[1] or match[2] for match in _LETTER.finditer(text))
+    letters = [str(letter) for letter in dict.fromkeys(said_letters) if letter in known]
+    if letters:
+        return letters[0] if len(letters) == 1 else None
+    said = text.casefold()
+    found = [key for key, words in choices.items() if words and words.casefold() in said]
+    return found[0] if len(found) == 1 else None
+
+
+def _depth_within(item: Item, response: str, tolerance: float) -> Verdict:
+    true, said = read_depth(item.answer), read_depth(response)
+    if said is None or true is None:
+        return "unread" if response.strip() else "no answer"
+    return "right" if abs(said - true) <= tolerance * true else "wrong"
+
+
+def read_depth(text: str) -> float | None:
+    """Metres of the one length in a text; a number without a unit is millimetres.
+
+    >>> read_depth("1520"), read_depth("It is 1.52 m away."), read_depth("far")
+    (1.52, 1.52, None)
+    """
+    try:
+        return parse_length(text)
+    except DataError:
+        bare = re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\d)", text)
+        return float(bare[0]) / 1000 if len(bare) == 1 else None
+
+
+def as_text(scores: Sequence[ColumnScore]) -> str:
+    """The scores as a table of text."""
+    lines = [f"{'column':<11}{'questions':>9}  {'published':>9}  exact, with its 95 % interval"]
+    for one in scores:
+        published = "-" if one.published is None else f"{one.published:.1f}"
+        left_out = [f"{one.verdicts[v]} {v}" for v in ("unread", "no answer") if v in one.verdicts]
+        pairs = " pairs" if one.column in PAIRED else ""
+        told = f"{one.exact}{pairs}" + (f"; {', '.join(left_out)}" if left_out else "")
+        lines.append(f"{one.column:<11}{one.questions:>9}  {published:>9}  {told}")
+    return "\n".join(lines)
