@@ -4,6 +4,7 @@
 path                                    what it is
 ======================================  ========================================================
 a folder with ``metadata.jsonl``        frames (also ``metadata.csv`` and ``metadata.parquet``)
+a folder with ``meta/info.json``        LeRobot episodes
 a folder with tars, a tar               WebDataset
 a folder with Parquet files, one file   a data set with pictures inside, or a listing of files
 a folder of images                      bare pictures
@@ -25,6 +26,7 @@ from pathlib import Path
 from calipers.errors import UsageError
 from calipers.io.frames import FrameFolder
 from calipers.io.inputs.coco import open_coco
+from calipers.io.inputs.lerobot import is_lerobot, open_lerobot
 from calipers.io.inputs.listings import (
     METADATA,
     csv_rows,
@@ -82,6 +84,8 @@ def _open_folder(root: Path) -> FrameSource:
     for name, opener in (("metadata.csv", open_csv), ("metadata.parquet", _open_table)):
         if (root / name).exists():
             return opener(root / name)
+    if is_lerobot(root):
+        return open_lerobot(root)
     for suffix, opens in MANY.items():
         files = _sorted(_below(root, suffix))
         if files:
