@@ -21,6 +21,8 @@ _WRITERS = {
         "write_motorcycle",
         "a motorcycle in a garage with structured-light depth, 19 objects",
     ),
+    "robot": ("write_robot", "a robot arm at a table, with contacts from the physics"),
+    "robot_episodes": ("write_robot_episodes", "the same as a LeRobot v3 dataset, with depth"),
     "rooms": ("write_rooms", "rendered rooms whose every measure is known exactly"),
 }
 
@@ -34,14 +36,14 @@ def write_sample(name: str, folder: Path, **options: Any) -> None:
     Args:
         name: a key of `SAMPLES`.
         folder: made here; gets ``metadata.jsonl``, pictures, depth and a ``README.md``.
-        options: what the sample's own writer takes (``count`` and ``seed`` for ``rooms``).
+        options: what the sample's own writer takes (``count`` and ``seed`` for most).
 
     Raises:
         UsageError: no such sample or option, or `folder` is not empty.
         MissingExtraError: the package that ships the picture is not installed.
 
     >>> sorted(SAMPLES)
-    ['arc2017', 'motorcycle', 'rooms']
+    ['arc2017', 'motorcycle', 'robot', 'robot_episodes', 'rooms']
     """
     if name not in _WRITERS:
         raise UsageError(f"no sample called {name!r}; there are {', '.join(_WRITERS)}")
