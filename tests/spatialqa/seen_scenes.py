@@ -30,6 +30,7 @@ def frame_of(squares: list[Square] | None = None, mirrored: bool = False) -> Fra
         objects.append(FrameObject((left, y, w, h), caption, encode_mask(mask)))
     camera = Camera(100.0, 100.0, 49.5, 49.5, 100, 100)
     frame = Frame("seen", "seen.png", 100, 100, depth_m=depth, camera=camera, objects=objects)
+    frame.rgb = np.full((100, 100, 3), 128, np.uint8)
     frame.gravity, frame.gravity_source = np.array([0, 1, 0], np.float32), "given"
     frame.intrinsics_source = "given"
     return frame

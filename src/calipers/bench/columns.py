@@ -38,6 +38,7 @@ class Draft:
     Attributes:
         family, cell: the cells of a family (its answers) are made equally frequent.
         facts: fields of the record beside the published ones.
+        cells: how many cells the family has.
     """
 
     scene: str
@@ -46,6 +47,7 @@ class Draft:
     question: str
     answer: str
     facts: dict[str, Any]
+    cells: int = 1
 
 
 Pair = tuple[Draft, Draft]
@@ -83,7 +85,7 @@ def offer(look: Look, names: Sequence[str]) -> Offer:
 
 
 def _draft(look: Look, family: str, cell: str, question: str, answer: str, **facts: Any) -> Draft:
-    return Draft(look.scene.id, family, cell, question, answer, facts)
+    return Draft(look.scene.id, family, cell, question, answer, facts, _CELLS.get(family, 1))
 
 
 _PLACES = {
@@ -95,6 +97,7 @@ _PLACES = {
 
 def _positional(look: Look) -> Iterator[Draft]:
     """Where A is seen from B, of two options that exclude each other; and who is nearest."""
+    yield from (_nearest(look, found) for found in depths.depth_order(look))
     view = survey(look.scene)
     values, margins, asked = view.by_type(np.array([_TYPE_ROW[name] for name in _PLACES]))
     clear = asked & (np.abs(values) > margins)
@@ -103,7 +106,6 @@ def _positional(look: Look) -> Iterator[Draft]:
         for row, (name, words) in enumerate(_PLACES.items()):
             if clear[row, case]:
                 yield _place(look, name, words, objects, bool(values[row, case] > 0))
-    yield from (_nearest(look, found) for found in depths.depth_order(look))
 
 
 def _place(look: Look, name: str, words: tuple[str, str], objects: list[int], first: bool) -> Draft:
@@ -197,6 +199,9 @@ def _size_pair(
         facts = {"type": name, "label": label, "object_index": [a, b]}
         made.append(_draft(look, name, str(bigger), question, label.capitalize(), **facts))
     return made[0], made[1]
+
+
+_CELLS = {**dict.fromkeys(_PLACES, 4), **dict.fromkeys(_SIZES, 2), "nearest": 3}
 
 
 def existence_pairs(offers: Sequence[Offer], count: int, rng: np.random.Generator) -> list[Pair]:

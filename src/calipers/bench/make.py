@@ -126,7 +126,8 @@ def balanced(
     """Draw up to `count`, families and their cells in turn, scenes in turn inside a cell.
 
     Args:
-        strict: of each family all cells get the same number, so the rarest limits the others.
+        strict: of each family all cells get the same number, so the rarest limits the others; a
+            family that lacks one is left out.
     """
     cells: dict[str, dict[str, list[_Either]]] = defaultdict(lambda: defaultdict(list))
     for draft in (drafts[k] for k in rng.permutation(len(drafts))):
@@ -147,8 +148,10 @@ def balanced(
 def _rounds(cells: dict[str, list[_Either]], strict: bool) -> Iterator[list[_Either]]:
     """One of each cell at a time; strictly only as long as all cells have one."""
     queues = [_scenes_in_turn(found) for _, found in sorted(cells.items())]
-    whole = min(map(len, queues)) if strict and len(queues) > 1 else 0 if strict else None
-    for place in range(max(map(len, queues)) if whole is None else whole):
+    first = queues[0][0] if isinstance(queues[0][0], Draft) else queues[0][0][0]
+    lacking = len(queues) < first.cells
+    rounds = (0 if lacking else min(map(len, queues))) if strict else max(map(len, queues))
+    for place in range(rounds):
         yield [queue[place] for queue in queues if place < len(queue)]
 
 
