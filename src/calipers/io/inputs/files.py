@@ -134,7 +134,7 @@ class _Column:
     """
 
     def __init__(self, path: str, name: str) -> None:
-        self.file = pq.ParquetFile(path, buffer_size=1 << 20)
+        self.file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         groups = range(self.file.num_row_groups)
         rows = (self.file.metadata.row_group(group).num_rows for group in groups)
         self.starts = list(accumulate(rows, initial=0))

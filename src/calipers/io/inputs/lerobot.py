@@ -58,7 +58,7 @@ class LeRobotLines:
         """Yield them; the rows of a file that cannot be read are refused."""
         for span in self.spans:
             try:
-                with pq.ParquetFile(Path(self.root) / span.name) as file:
+                with pq.ParquetFile(Path(self.root) / span.name, pre_buffer=False) as file:
                     yield from self._rows(file, span)
             except (OSError, pa.ArrowException) as error:
                 why = str(error).splitlines()[0]
