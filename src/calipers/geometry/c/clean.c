@@ -104,8 +104,8 @@ static void mixture(const Crop *crop, Room *room, float noise, float *restrict a
 
 /* Steps from the outline of the mask: 1 on its outermost pixels, growing inwards; 0 on the pixels
  * next to it, falling outwards. */
-static int32_t steps_in(const Crop *crop, size_t i) {
-    return crop->mask[i] ? crop->inside[i] : 1 - crop->outside[i];
+static inline int32_t steps_in(const Crop *crop, size_t i) {
+    return crop->inside[i] - crop->outside[i] + (crop->mask[i] ^ 1);
 }
 
 /* What each excess would cost (see `tell_sides`): the share of the object in pixels that it takes
@@ -115,9 +115,9 @@ static int32_t weigh_excesses(const Crop *crop, const float *alpha, const byte *
     double sums[EXCESSES + DEEPER] = {0}, cost = 0;
     int32_t seen = 0;
     for (size_t i = 0; i < area(crop->height, crop->width); i++) {
+        if (!clear[i]) continue;
         int32_t at = steps_in(crop, i) - LEAST_EXCESS;
-        if (!clear[i] || crop->taken[i] || !(crop->inverse[i] > 0)) continue;
-        if (at < 0 || at >= EXCESSES + DEEPER) continue;
+        if (at < 0 || at >= EXCESSES + DEEPER || crop->taken[i] || !(crop->inverse[i] > 0)) continue;
         sums[at] += 2 * (double)alpha[i] - 1;
         seen++;
     }
@@ -184,11 +184,16 @@ static void drop_implausible(const Crop *crop, Room *room, int exact, int32_t ex
     double extent = most(ends[1] - ends[0], ends[3] - ends[2]) / crop->fx;
     float slack = (float)(q[1] * (0.7 * extent + 0.02));
     float low = q[0] - slack, high = q[2] + slack;
+    byte noisy = !exact;
+    const float *inverse = crop->inverse;
+    const byte *inside = crop->inside, *outside = crop->outside, *mask = crop->mask;
+    byte *restrict good = room->good, *restrict kept = pixels;
     for (size_t i = 0; i < count; i++) {
-        byte plausible = (crop->inverse[i] > low) & (crop->inverse[i] < high);
-        byte placed = (crop->inside[i] <= SOLID_PX) & (steps_in(crop, i) > excess);
-        room->good[i] &= plausible;
-        pixels[i] &= plausible | (!exact & placed);
+        int32_t steps = inside[i] - outside[i] + (mask[i] ^ 1);
+        byte plausible = (inverse[i] > low) & (inverse[i] < high);
+        byte placed = noisy & (inside[i] <= SOLID_PX) & (steps > excess);
+        good[i] &= plausible;
+        kept[i] &= plausible | placed;
     }
 }
 
@@ -223,8 +228,9 @@ static void vote(const Crop *crop, const float *alpha, int exact, int32_t excess
         return;
     }
     box_mean(alpha, room->reach, crop->height, crop->width, 1, votes, &room->mean);
+    const byte *inside = crop->inside, *outside = crop->outside, *mask = crop->mask;
     for (size_t i = 0; i < count; i++) {
-        float within = (float)steps_in(crop, i) - middle;
+        float within = (float)(inside[i] - outside[i] + (mask[i] ^ 1)) - middle;
         votes[i] += PLACE * smaller(larger(within, -PLACE_PX), PLACE_PX);
     }
 }
@@ -233,13 +239,17 @@ static void vote(const Crop *crop, const float *alpha, int exact, int32_t excess
 static void choose(const Crop *crop, const byte *on_surface, const byte *clear, int exact,
                    int32_t excess, const Room *room, byte *restrict pixels) {
     int32_t least = exact ? 0 : most(excess, 0);
+    byte noisy = !exact;
+    const byte *inside = crop->inside, *outside = crop->outside, *mask = crop->mask;
+    const byte *taken = crop->taken, *solid = room->solid, *reach = room->reach;
+    const float *votes = room->vote;
     for (size_t i = 0; i < area(crop->height, crop->width); i++) {
-        byte like = room->solid[i] | (room->reach[i] & (room->vote[i] > 0.5f));
-        byte near = steps_in(crop, i) > excess, alike = room->vote[i] > EXACT_BONUS + SURELY;
-        byte sure = !exact | (near & alike);
-        byte told = crop->mask[i] | (sure & (crop->taken[i] ^ 1)), placed = steps_in(crop, i) > least;
-        byte own = clear[i] ? told : placed;
-        pixels[i] = like & own & ((crop->inside[i] > BAND_PX) | (on_surface[i] ^ 1));
+        int32_t steps = inside[i] - outside[i] + (mask[i] ^ 1);
+        byte like = solid[i] | (reach[i] & (votes[i] > 0.5f));
+        byte sure = noisy | ((steps > excess) & (votes[i] > EXACT_BONUS + SURELY));
+        byte told = mask[i] | (sure & (taken[i] ^ 1)), placed = steps > least;
+        byte own = (clear[i] & told) | ((clear[i] ^ 1) & placed);
+        pixels[i] = like & own & ((inside[i] > BAND_PX) | (on_surface[i] ^ 1));
     }
 }
 
@@ -261,7 +271,8 @@ API int32_t clean(const Crop *crop, const float *alpha, const byte *clear, const
     sort_pixels(crop, &room);
     vote(crop, alpha, exact, excess, &room);
     choose(crop, on_surface, clear, exact, excess, &room, pixels);
-    for (size_t i = 0; i < count; i++) room.good[i] = pixels[i] & (alpha[i] > GOOD_ALPHA);
+    byte *restrict good = room.good;
+    for (size_t i = 0; i < count; i++) good[i] = pixels[i] & (alpha[i] > GOOD_ALPHA);
     drop_implausible(crop, &room, exact, excess, pixels);
     int32_t status = 0;
     memcpy(settled, crop->inverse, count * sizeof(float));
