@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from calipers.experts import cache as cache_module
 from calipers.experts.base import DepthMap, Gravity, Proposal
 from calipers.experts.cache import ABSENT, Cache, cache_folder, key_of, picture_hash
 from calipers.types import Camera
@@ -107,3 +110,57 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("CALIPERS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "calipers"
+
+
+def test_keys_tell_formats_and_versions_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = key_of("depth", "p")
+    monkeypatch.setattr(cache_module, "FORMAT", cache_module.FORMAT + 1)
+    other_format = key_of("depth", "p")
+    monkeypatch.undo()
+    monkeypatch.setattr(cache_module, "_version", lambda: "0.0.0")
+    assert len({now, other_format, key_of("depth", "p")}) == 3
+
+
+def test_the_source_of_an_adapter_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    written = tmp_path / "adapter_of_mine.py"
+    found = []
+    for source in ("class Mine: ...", "class Mine: pass"):
+        written.write_text(source)
+        cache_module.source_digest.cache_clear()
+        found.append(cache_module.source_digest("adapter_of_mine:Mine"))
+    assert found[0] != found[1]
+    nobody = cache_module.source_digest("no_such_module.inside:Mine")
+    assert nobody == blake2b(digest_size=8).hexdigest()
+
+
+def test_what_an_adapter_is_built_on_counts_and_the_table_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    real = cache_module._source
+    monkeypatch.setattr(cache_module, "_source", lambda m: asked.append(m) or real(m))
+    cache_module.source_digest.cache_clear()
+    cache_module.source_digest("calipers.experts.sam2:Sam2")
+    names = {name.removeprefix("calipers.experts.") for name in asked}
+    assert names == {"sam2", "sam", "squares", "hub_expert", "torch_runtime", "base"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"array": ["<f4", [2, 2], 0]},  # no bytes behind it
+        {"record": ["DepthMap", {"depth": 1}]},
+        {"record": ["DepthMap", {"depth_m": {"array": ["<f8", [0, 0], 0]}}]},
+        {"record": ["Nobody", {}]},
+        {"tuple": 1},
+        {"record": ["Camera", []]},
+    ],
+)
+def test_a_whole_file_of_another_shape_counts_as_absent(written: Any, tmp_path: Path) -> None:
+    head = json.dumps({"tree": written, "bytes": 0}).encode()
+    check = blake2b(head, digest_size=8).hexdigest().encode()
+    path = tmp_path / "ab" / ("ab" * 19)
+    path.parent.mkdir()
+    path.write_bytes(b"calipers-expert-1\n" + check + b"\n" + head + b"\n")
+    assert Cache(tmp_path).get("ab" * 20) is ABSENT

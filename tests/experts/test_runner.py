@@ -117,6 +117,16 @@ def test_results_are_kept_by_picture_options_and_inputs(tmp_path: Path) -> None:
     assert other.counts["pictures"] == 3
 
 
+@pytest.mark.parametrize("kept", ["text", {"depth": 1}, {"result": [1], "revision": None}])
+def test_a_kept_result_of_another_kind_is_asked_for_again(kept: Any, tmp_path: Path) -> None:
+    Expert(entry(), Cache(tmp_path))(frames(1), nothing(1))
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    Cache(tmp_path).put(path.parent.name + path.name, kept)
+    expert = Expert(entry(), Cache(tmp_path))
+    assert expert(frames(1), nothing(1))[0].depth_m[0, 0] == 2.0
+    assert expert.counts == {"cached": 0, "pictures": 1, "calls": 1}
+
+
 def test_a_failure_is_not_kept(tmp_path: Path) -> None:
     expert = Expert(entry(fails_on=0), Cache(tmp_path))
     assert isinstance(expert(frames(1), nothing(1))[0], Skip)

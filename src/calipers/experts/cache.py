@@ -3,15 +3,22 @@
 A result is a tree of plain values with arrays at its leaves: the arrays stand one after another,
 compressed, behind a line of JSON that says what they are. Nothing is unpickled. A file appears
 whole or not at all; one that cannot be read counts as absent.
+
+A key names all that decides a result, the code included: `FORMAT`, the version of Calipers, and
+the source of the adapter (`source_digest`), so that no result outlives what made it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import blake2b
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +31,12 @@ from calipers.types import Camera
 
 _RECORDS: Final = {kind.__name__: kind for kind in (Proposal, DepthMap, Gravity, Camera)}
 _MAGIC: Final = b"calipers-expert-1\n"
+_HERE: Final = "calipers.experts."
+_IMPORT: Final = re.compile(r"^\s*from (calipers\.experts\.\w+) import", re.MULTILINE)
+_NO_ADAPTERS: Final = frozenset({_HERE + "choice", _HERE + "table"})
+
+FORMAT: Final = 2
+"""Raised when results of the same code come to mean something else, or are written otherwise."""
 
 
 class Absent:
@@ -51,15 +64,53 @@ def picture_hash(rgb: NDArray[np.uint8]) -> str:
 def key_of(*parts: Any) -> str:
     """Name a result by all that decides it; arrays count by shape, type and bytes.
 
+    `FORMAT` and the version of Calipers are parts of every key.
+
     >>> key_of("a", 1) == key_of("a", 1), key_of("a", np.zeros(2)) == key_of("a", np.zeros(3))
     (True, False)
     """
     arrays: list[NDArray[Any]] = []
-    tree = json.dumps(_pack(list(parts), arrays), sort_keys=True)
+    tree = json.dumps([FORMAT, _version(), _pack(list(parts), arrays)], sort_keys=True)
     digest = blake2b(tree.encode(), digest_size=20)
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+@cache
+def _version() -> str:
+    return version("calipers")
+
+
+@cache
+def source_digest(target: str) -> str:
+    """Hash the source of an adapter, without importing it: 16 hexadecimal digits.
+
+    What it takes from other modules of `calipers.experts` counts as well; of somebody else's
+    adapter only its own file does. A file that cannot be found or read counts as empty.
+
+    Args:
+        target: "module:Class".
+    """
+    todo, seen = [target.partition(":")[0]], set(_NO_ADAPTERS)
+    digest = blake2b(digest_size=8)
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            source = _source(module)
+            digest.update(source)
+            if module.startswith(_HERE):
+                todo += sorted(_IMPORT.findall(source.decode(errors="replace")))
+    return digest.hexdigest()
+
+
+def _source(module: str) -> bytes:
+    try:
+        found = find_spec(module)
+        return Path(found.origin).read_bytes() if found and found.origin else b""
+    except (ImportError, ValueError, OSError):
+        return b""
 
 
 class Cache:
@@ -74,7 +125,7 @@ class Cache:
             return ABSENT
         try:
             return _decode(self._path(self.folder, key).read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return ABSENT
 
     def put(self, key: str, result: Any) -> None:

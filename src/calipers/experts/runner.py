@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calipers.errors import DataError, MissingExtraError, RunError, Skip, UsageError
-from calipers.experts.base import TextSimilarity
-from calipers.experts.cache import ABSENT, Cache, key_of, picture_hash
+from calipers.experts.base import DepthMap, Gravity, Proposal, TextSimilarity
+from calipers.experts.cache import ABSENT, Cache, key_of, picture_hash, source_digest
 from calipers.experts.choice import Choice, missing_package, revision_on_disk
 from calipers.experts.table import Entry
 from calipers.types import Frame
@@ -36,6 +38,16 @@ _METHODS = {
     "depth": "estimate",
     "gravity": "down",
 }
+_KEPT: Mapping[str, Callable[[Any], bool]] = {
+    "filter": lambda found: isinstance(found, dict),
+    "tagger": lambda found: _all(found, str),
+    "objects": lambda found: _all(found, Proposal),
+    "masks": lambda found: isinstance(found, np.ndarray) and found.ndim == 3,
+    "captions": lambda found: _all(found, str),
+    "depth": lambda found: isinstance(found, DepthMap),
+    "gravity": lambda found: isinstance(found, Gravity | None),
+}
+"""What a result from the cache must be; one of another kind is asked for again."""
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
@@ -140,7 +152,9 @@ class Expert:
 
     def _kept(self, key: str) -> Any:
         kept = self._cache.get(key)
-        if kept is ABSENT:
+        if not isinstance(kept, dict) or kept.keys() != {"result", "revision"}:
+            return ABSENT
+        if not _KEPT[self.entry.role](kept["result"]):
             return ABSENT
         self._revision_kept = kept["revision"]
         return kept["result"]
@@ -150,8 +164,8 @@ class Expert:
             return None
         if frame.pixels_hash is None:
             frame.pixels_hash = picture_hash(frame.rgb)
-        role, facts = self.entry.role, self.entry.facts()
-        return key_of(role, facts, self._revision, frame.pixels_hash, list(inputs))
+        what = (self.entry.role, self.entry.facts(), source_digest(self.entry.target))
+        return key_of(*what, self._revision, frame.pixels_hash, list(inputs))
 
     def _in_batches(self, columns: Sequence[Sequence[Any]]) -> Iterator[Any]:
         start, count = 0, len(columns[0])
@@ -203,6 +217,10 @@ def _complete(found: list[Any], count: int) -> list[Any]:
     if len(found) != count:
         raise DataError(f"{len(found)} results for {count} pictures")
     return found
+
+
+def _all(found: Any, kind: type) -> bool:
+    return isinstance(found, list) and all(isinstance(item, kind) for item in found)
 
 
 def _rows(inputs: Sequence[Sequence[Any]], count: int) -> Iterator[tuple[Any, ...]]:
