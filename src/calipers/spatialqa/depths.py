@@ -22,10 +22,8 @@ import numpy as np
 
 from calipers.spatialqa.finding import Call, Finding, Look, Spot, compare, tie_margin
 from calipers.spatialqa.names import a_or_an, colourless
-from calipers.types import Bools, Floats, SceneObject
+from calipers.types import SceneObject
 
-FLAT_PX = 3
-FLAT_SHARE = 0.01
 MOST_POINTS = 24
 MOST_TIES = 2
 """Two points of one wall are a tie; so many are asked of a scene."""
@@ -33,33 +31,9 @@ REGION_SHARE, REGION_OVERLAP = 0.5, 0.5
 _TRIES = 4
 
 
-def flat(depth_m: Floats, noise: float) -> Bools:
-    """Where (H, W) a reading and those around it agree; the border is left out.
-
-    >>> step = np.full((9, 12), 1.0, np.float32)
-    >>> step[:, 6:] = 2.0
-    >>> flat(step, 0.0)[4].astype(int).tolist()
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-    >>> flat(np.ones((9, 9), np.float32), 0.0)[4].astype(int).tolist()
-    [0, 0, 0, 1, 1, 1, 0, 0, 0]
-    """
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    known = np.nan_to_num(depth_m, nan=0.0)
-    size = 2 * FLAT_PX + 1
-    low, high = minimum_filter(known, size), maximum_filter(known, size)
-    allowed = np.maximum(FLAT_SHARE * known, 6 * noise * known * known)
-    same = (low > 0) & (high - low <= 2 * allowed)
-    inner = np.zeros_like(same)
-    inner[FLAT_PX:-FLAT_PX, FLAT_PX:-FLAT_PX] = True
-    return np.asarray(same & inner)
-
-
 def points(look: Look) -> list[Spot]:
     """Up to `MOST_POINTS` points spread at random over the flat parts of the depth map."""
-    if look.depth_m is None:
-        return []
-    rows, columns = np.nonzero(flat(look.depth_m, look.noise))
+    rows, columns = np.nonzero(look.flat)
     if not len(rows):
         return []
     chosen = look.rng.choice(len(rows), min(MOST_POINTS, len(rows)), replace=False)
@@ -102,7 +76,7 @@ def _range(
 def _spot_at(look: Look, depth_m: float) -> Spot | None:
     """The flat point whose reading is nearest to a depth."""
     assert look.depth_m is not None
-    off = np.where(flat(look.depth_m, look.noise), np.abs(look.depth_m - depth_m), np.inf)
+    off = np.where(look.flat, np.abs(look.depth_m - depth_m), np.inf)
     row, column = np.unravel_index(int(off.argmin()), off.shape)
     return look.spot(float(column), float(row)) if np.isfinite(off[row, column]) else None
 

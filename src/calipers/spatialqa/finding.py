@@ -21,6 +21,8 @@ TOUCHING_M = 0.01
 """Things with at most this gap touch; pixels on a slanting surface lie that far apart."""
 TIE_SHARE = 0.01
 """Depths that differ by less than this share of the nearer one are about the same."""
+FLAT_PX, FLAT_SHARE = 3, 0.01
+"""A point is asked about when readings within so many pixels agree to this share."""
 CLEAR = 2.0
 """Nothing is asked where a difference is above the margin of a tie and below so many times it."""
 
@@ -115,6 +117,7 @@ class Look:
         self.scene, self.depth_m, self.rng = scene, depth_m, rng
         self.similarity, self.vocabulary = similarity, vocabulary
         self.noise = float(scene.depth_stats["noise"])
+        self._object_spots: dict[int, Spot | None] = {}
 
     @cached_property
     def named(self) -> list[int]:
@@ -134,6 +137,13 @@ class Look:
         offset = view.center[b] - view.center[a]
         apart, doubt = relations.box_gap(offset, view.size, view.extent, a, b)
         return apart.reshape(count, count), doubt.reshape(count, count)
+
+    @cached_property
+    def flat(self) -> Bools:
+        """(H, W) where points may lie; nowhere without a depth map."""
+        if self.depth_m is None:
+            return np.zeros((self.scene.height, self.scene.width), dtype=bool)
+        return flat(self.depth_m, self.noise)
 
     @cached_property
     def session(self) -> Session | None:
@@ -192,20 +202,50 @@ class Look:
 
         None when there is no reading that agrees with the object's own depths.
         """
+        if k not in self._object_spots:
+            self._object_spots[k] = self._find_spot(k)
+        return self._object_spots[k]
+
+    def _find_spot(self, k: int) -> Spot | None:
         item, mask = self.scene.objects[k], self.mask(k)
         if mask is None or item.depth_p5 is None or item.depth_p95 is None or self.depth_m is None:
             return None
-        inside = mask & (self.depth_m >= item.depth_p5) & (self.depth_m <= item.depth_p95)
-        rows, columns = np.nonzero(inside)
+        left, top, width, height = item.bbox
+        window = np.s_[int(top) : int(top + height) + 1, int(left) : int(left + width) + 1]
+        depth = self.depth_m[window]
+        fits = mask[window] & (depth >= item.depth_p5) & (depth <= item.depth_p95)
+        rows, columns = np.nonzero(fits)
         if not len(rows):
             return None
-        left, top, width, height = item.bbox
+        rows, columns = rows + int(top), columns + int(left)
         middle = (left + (width - 1) / 2, top + (height - 1) / 2)
         nearest = ((columns - middle[0]) ** 2 + (rows - middle[1]) ** 2).argmin()
         spot = self.spot(float(columns[nearest]), float(rows[nearest]))
         if spot is None or not item.depth_p5 <= spot.depth_m <= item.depth_p95:
             return None
         return spot
+
+
+def flat(depth_m: Floats, noise: float) -> Bools:
+    """Where (H, W) a reading and those around it agree; the border is left out.
+
+    >>> step = np.full((9, 12), 1.0, np.float32)
+    >>> step[:, 6:] = 2.0
+    >>> flat(step, 0.0)[4].astype(int).tolist()
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    >>> flat(np.ones((9, 9), np.float32), 0.0)[4].astype(int).tolist()
+    [0, 0, 0, 1, 1, 1, 0, 0, 0]
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    known = np.nan_to_num(depth_m, nan=0.0)
+    size = 2 * FLAT_PX + 1
+    low, high = minimum_filter(known, size), maximum_filter(known, size)
+    allowed = np.maximum(FLAT_SHARE * known, 6 * noise * known * known)
+    same = (low > 0) & (high - low <= 2 * allowed)
+    inner = np.zeros_like(same)
+    inner[FLAT_PX:-FLAT_PX, FLAT_PX:-FLAT_PX] = True
+    return np.asarray(same & inner)
 
 
 def tie_margin(nearer_m: float, sigma_a: float, sigma_b: float) -> float:

@@ -51,20 +51,24 @@ _NUMBER = re.compile(r"(?<![\w.])(\d+(?:,\d{3})*(?:\.\d+)?)(\s*-?\s*([a-zA-Z\"'�
 _WORDS = "two three four five six seven eight nine ten eleven twelve"
 NUMBER_WORDS = {word: n for n, word in enumerate(_WORDS.split(), start=2)}
 _NEGATION = re.compile(
-    r"\b(?:no|not|none|never|neither|nor|without|cannot|nothing|absent|nobody)\b|n['’]t\b", re.I
+    r"\b(?:no|not|none|zero|never|neither|nor|without|cannot|nothing|absent|nobody)\b|n['’]t\b",
+    re.I,
 )
 _SAME = re.compile(r"\b(?:same|equal|equally|similar|identical|no clear)\b", re.I)
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "depth": (
-        r"near|nearer|nearest|closer|closest|less deep|front|smaller depth|smallest depth",
-        r"far|farther|farthest|further|furthest|behind|deeper|deepest|more distant|larger depth",
+        r"near|nearer|nearest|closer|closest|less deep|front|less depth|smaller|smallest",
+        r"far|farther|farthest|further|furthest|behind|deeper|deepest|more distant|larger|greater",
     ),
     "across": (r"left|leftmost", r"right|rightmost"),
     "up": (r"above|over|higher|upper", r"below|under|underneath|beneath|lower"),
     "contact": (r"touch\w*|contact|reach\w*|grasp\w*", r"apart|separate\w*|gap"),
     "inside": (r"inside|within|in|contain\w*", r"outside|out of"),
     "support": (r"on|on top of|rest\w*|carr\w+|support\w*|stand\w*|lie|lies|lying", r"off"),
-    "size": (r"bigger|larger|taller|wider|longer", r"smaller|shorter|narrower|thinner"),
+    "size": (
+        r"bigger|larger|taller|wider|longer",
+        r"smaller(?! depth| than at| than that)|shorter|narrower|thinner",
+    ),
 }
 """Families of relations: words for it and for its opposite."""
 _COMPILED = {
@@ -281,7 +285,7 @@ def _check_relations(question: SpatialQuestion, asked: str, answered: str) -> No
 def _check_winner(question: SpatialQuestion, answered: str) -> None:
     """Each clause "A … nearer" must have the right subject."""
     near, far = _COMPILED["depth"]
-    for sentence in re.split(r"[.;!?]\s*|,? (?:and|while|whereas|but) ", answered):
+    for sentence in re.split(r"[.!?](?!\d)\s*|,? (?:and|while|whereas|but) ", answered):
         for pattern, true in ((near, question.label), (far, _other(question.label))):
             word = pattern.search(sentence)
             subject = re.search(r"⟦([AB])⟧", sentence[: word.start()]) if word else None
