@@ -104,6 +104,12 @@ def judged(look: Look, truth: RoomTruth) -> Iterator[tuple[str, str, bool]]:
                 yield row.id, str(kind), label == found.label
 
 
+def touching(look: Look, truth: RoomTruth) -> int:
+    """How many pairs of things that can be named touch."""
+    gaps = truth.gaps[np.ix_(look.named, look.named)]
+    return int(np.count_nonzero(np.triu(gaps <= TOUCHING_M, k=1)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--frames", type=int, default=20)
@@ -113,13 +119,19 @@ def main() -> None:
     options = parser.parse_args()
     for name, faults in CONDITIONS.items():
         right: dict[tuple[str, str], list[bool]] = defaultdict(list)
+        told = pairs = 0
         for seed in range(options.first_seed, options.first_seed + options.frames):
             look, truth = look_at(seed, faults, tuple(options.size))
+            pairs += touching(look, truth)
             for type, label, fits in judged(look, truth):
+                told += (type, label) == ("contact", "yes")
                 right[type, label].append(fits)
                 if options.details and not fits:
                     print("wrong", seed, type, label)
         print(f"\n## {name}: {options.frames} frames")
+        every = [fits for found in right.values() for fits in found]
+        print(f"spatialqa, {name}: {100 * float(np.mean(every)):.2f} % of {len(every):,} right")
+        print(f"contact is told of {told} of {pairs} pairs of named things that touch")
         for (type, label), fits in right.items():
             share = 100 * float(np.mean(fits))
             print(f"{type}, {label}: {share:.2f} % of {len(fits)} right")
