@@ -7,7 +7,7 @@ OUT ?= out
 .PHONY: demo test check bench figures clean
 
 # The samples through the whole path; prints five questions with answers and where the report is.
-demo: .venv/ready
+demo: .venv/demo
 	$(BIN)/calipers demo $(OUT)/demo
 
 test: .venv/ready
@@ -26,11 +26,22 @@ bench: .venv/ready
 figures: .venv/ready
 	$(BIN)/python docs/figures.py
 
-# Newer than what it was made from, or made again; a half-made one is thrown away.
-.venv/ready: pyproject.toml constraints.txt hatch_build.py $(wildcard src/calipers/geometry/c/*.[ch])
+# What the demo needs is small; the rest needs torch too, without which its tests skip themselves:
+# `make test EXTRAS=dev` where that is wanted.
+EXTRAS ?= dev,models
+SOURCES := pyproject.toml constraints.txt hatch_build.py $(wildcard src/calipers/geometry/c/*.[ch])
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+
+# Newer than what they were made from, or made again; a half-made one is thrown away.
+.venv/demo: $(SOURCES)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[samples,sim]'
 	@touch $@
+
+.venv/ready: $(SOURCES)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(INSTALL) '.[$(EXTRAS)]'
+	@touch $@ .venv/demo
 
 clean:
 	rm -rf .venv $(OUT)
