@@ -85,6 +85,13 @@ BENCHMARKS: dict[tuple[str, ...], tuple[Row, ...]] = {
             r"1,000,000 scenes: (.*)"),
         Row("room for 10 million scenes", "< 200 GB", r"10,000,000 scenes: (.*)"),
     ),
+    ("episode",): (
+        Row("memory while a LeRobot v3 episode is read", "flat", r"episode: (.*)"),
+    ),
+    ("spatialqa", "--frames", "80", "--first-seed", "9000"): (
+        Row("SpatialQA against exact truth, exact depth", "stated", r"spatialqa, exact: (.*)"),
+        Row("the same with a depth camera's faults", "stated", r"spatialqa, faults: (.*)"),
+    ),
     ("tools",): (
         Row("depth at a point through the tools, exact depth", "≥ 99.9 %",
             r"tools, depth at a point, exact depth: ([^;]*)"),

@@ -1,7 +1,7 @@
 """Draw the pictures of the documentation: ``make figures`` or ``python docs/figures.py``.
 
-Each is a sample taken through the whole path, and some of the questions that were asked of it; the
-last shows what resizing does to packed depth.
+Each is a sample taken through the whole path, and some of the questions that were asked of it;
+one shows what resizing does to packed depth. The robot needs the extra ``robots``.
 """
 
 from __future__ import annotations
@@ -106,8 +106,40 @@ def draw_resizing(folder: Path) -> None:
     figure.save(IMAGES / "resizing.jpg", quality=85, optimize=True)
 
 
+# Run of the robot (seed, robot, task, how it is told) → a moment, and the questions to show.
+ROBOT: dict[tuple[int, str, str, str], tuple[int, dict[str, int]]] = {
+    (3, "Panda", "pick_place", "name"): (100, {"holds": 0, "gripper_gap": 1, "in_container": 2}),
+    (8, "UR5e", "lift", "illusion"): (20, {"gripper_contact": 0, "pick_real": 0}),
+}
+
+
+def draw_robot() -> None:
+    """Write ``images/robot.jpg``: two moments of the simulated robot, measured from RGB-D alone."""
+    from calipers.io.masks import decode_mask
+    from calipers.questions.robot import ask_robot
+    from calipers.samples.robot import Run
+    from calipers.stages.lift import lift
+    from calipers.stages.refer import refer
+
+    figures = []
+    for given, (step, types) in ROBOT.items():
+        frame = Run(*given).look(step).frame
+        frame.extra = {}
+        scene = lift(frame, [decode_mask(item.rle) for item in frame.objects])
+        refer(scene.objects, scene.frame)
+        asked = [ask_robot(scene, 1, seed, [name], 0.0) for name, seed in types.items()]
+        figures.append(scene_figure(scene, frame.rgb, [one for some in asked for one in some]))
+    out = Image.new("RGB", (max(f.width for f in figures), sum(f.height for f in figures)), "white")
+    top = 0
+    for figure in figures:
+        out.paste(figure, (0, top))
+        top += figure.height
+    out.save(IMAGES / "robot.jpg", quality=88, optimize=True)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         for each in FIGURES:
             draw(each, Path(scratch))
         draw_resizing(Path(scratch))
+    draw_robot()

@@ -57,6 +57,14 @@ SMALL = {
         (f"service alone: {NUMBER} requests/s", 10, 100_000),
         (f"hostile clients: .* p99 {NUMBER} ms, 0 errors", 0, 10_000),
     ],
+    ("episode", "--few", "2", "--frames", "4"): [
+        (f"episode: {NUMBER} MB at 2 frames", 40, 2000),
+        (f", {NUMBER} frames/s", 0.5, 5000),
+    ],
+    ("spatialqa", "--frames", "1", "--size", "320", "240"): [
+        (f"spatialqa, exact: {NUMBER} % of", 80, 100),
+        (f"spatialqa, faults: {NUMBER} % of", 80, 100),
+    ],
     ("accuracy", "--frames", "1"): [(f"clear comparisons right: {NUMBER} %", 50, 100)],
 }
 

@@ -140,6 +140,19 @@ def test_a_folder_of_frames_with_its_truth(tmp_path):
     assert rows[0]["robot"]["task"] == "touch"
 
 
+def test_the_benchmark_of_contact_counts_every_state(placing):
+    from benchmarks.contact import report
+
+    states = [placing.look(step, colours=False) for step in (0, 100)]
+    assert states[1].truth.held == states[1].truth.target
+    text = report(iter(states))
+    lines = text.splitlines()
+    assert "contact, exact depth: 100.0 % of 2 clear states" in lines[0]
+    assert lines[2].split() == ["true", "contact", "1", "0", "0"]
+    assert lines[3].split() == ["true", "apart", "0", "1", "0"]
+    assert lines[-1] == "states: Panda 2, pick_place 2"
+
+
 def test_what_is_unknown_is_refused():
     with pytest.raises(UsageError, match="Panda"):
         Run(0, "Sawyer")
