@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from calipers.errors import DataError, Skip, UsageError
 from calipers.io.depth import decode_depth, read_depth, to_metres
 from calipers.io.exif import UPRIGHT, Turn, camera_from_focal
+from calipers.io.files import is_remote, locate
 from calipers.io.images import Picture, decode_picture, inside
 from calipers.io.inputs.files import in_container, open_within
 from calipers.io.inputs.listings import METADATA, Names, list_images, open_json_lines
@@ -53,10 +54,10 @@ class FrameFolder(FrameSource):
         Raises:
             UsageError: not a folder, no images, or a ``metadata.jsonl`` that cannot be read.
         """
-        root = Path(folder)
+        root = locate(folder)
         if not root.is_dir():
             raise UsageError(f"{'not a folder' if root.exists() else 'no such folder'}: {root}")
-        root = Path(os.path.realpath(root))
+        root = root if is_remote(root) else Path(os.path.realpath(root))
         if (root / METADATA).exists():
             listed = open_json_lines(root / METADATA)
             return cls(root, root, listed.index, listed.duplicates, listed.digest)
@@ -96,7 +97,7 @@ def read_record(
     if place in shard.duplicates:
         return Skipped(name, STAGE, "duplicate_id", f"an earlier record has the id {name!r}")
     try:
-        root = Path(shard.folder)
+        root = locate(shard.folder)
         if isinstance(line, Unready):
             line = line.ready(root)
         return read_frame(root, line, pixels=pixels)

@@ -10,22 +10,22 @@ parts, and ``skipped.jsonl`` and ``run.json`` are put together from there at the
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, BinaryIO, Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calipers.errors import RunError, UsageError
+from calipers.io.files import atomic as atomic
+from calipers.io.files import is_remote, readable
+from calipers.io.lock import Lock
 from calipers.io.questions import write_questions
 from calipers.io.scenes import write_scenes
 
@@ -83,8 +83,8 @@ class RunSpec:
 class Notes:
     """What a part says about its shard: counts, seconds a stage, records left out.
 
-    ``experts`` has, for "role/name", what an expert did (pictures, cached, failed, revision), and
-    for "role" how often one was lacking and why.
+    ``experts`` has, for "role/name", what an expert did (pictures, cached, failed, revision) and at
+    an endpoint used (answers, tokens, cost), and for "role" how often one was lacking and why.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Notes:
     @classmethod
     def read(cls, part: Path) -> Notes:
         """The notes of a part; empty ones for a Parquet file that was not written by a run."""
-        metadata = pq.read_metadata(part).metadata or {}
+        metadata = pq.read_metadata(readable(part)).metadata or {}
         found = json.loads(metadata.get(_NOTES.encode(), b"{}"))
         return cls(
             Counter(found.get("counts", {})),
@@ -113,39 +113,17 @@ class Notes:
         )
 
     def add_experts(self, done: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add up what experts did; of texts the last stays."""
+        """Add up what experts did and used; of texts the last stays."""
         for name, facts in done.items():
-            sums = self.experts.setdefault(name, {})
-            for key, value in facts.items():
-                sums[key] = sums.get(key, 0) + value if isinstance(value, int) else value
+            _add_up(self.experts.setdefault(name, {}), facts)
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the name `path`, whole and on disk, when the block ends.
-
-    When the block raises, nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as sink:
-            yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _add_up(sums: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            _add_up(sums.setdefault(key, {}), value)
+        else:
+            sums[key] = sums.get(key, 0) + value if isinstance(value, int | float) else value
 
 
 def part_path(folder: Path, kind: str, index: int) -> Path:
@@ -167,7 +145,7 @@ def copy_part(source: Path, folder: Path, kind: str, index: int) -> None:
 
 def _reads(part: Path) -> bool:
     try:
-        pq.read_metadata(part)
+        pq.read_metadata(readable(part))
     except (OSError, pa.ArrowInvalid):
         return False
     return True
@@ -225,21 +203,23 @@ class RunFolder:
         self.spec = spec
         self.overwrite = overwrite
         self.goes_on = False
-        self._lock: IO[bytes] | None = None
+        self._lock: Lock | None = None
+        self._there: frozenset[str] | None = None
 
     def __enter__(self) -> Self:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if not is_remote(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
             _refuse_strangers(self.path)
-            self._lock = (self.path / ".lock").open("ab")
+            self._lock = Lock(self.path)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
             raise UsageError(f"{self.path}: cannot be written ({error.strerror})") from error
         try:
-            self._start(self._lock)
+            self._start()
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         return self
 
@@ -250,18 +230,17 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
-    def _start(self, lock: IO[bytes]) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"{self.path}: another run is at work in this folder") from error
+    def _start(self) -> None:
         found = read_run(self.path)
         self._make_room(found)
         self.goes_on = found is not None and found.get("status") == "running"
-        for stray in self.path.glob("**/.*.tmp"):
-            stray.unlink(missing_ok=True)
+        if is_remote(self.path):
+            self._there = frozenset(part.name for part in self._parts(self.spec.writes[-1]))
+        else:
+            for stray in self.path.glob("**/.*.tmp"):
+                stray.unlink(missing_ok=True)
         write_json(self.path / "run.json", self._record("running"))
 
     def _make_room(self, found: dict[str, Any] | None) -> None:
@@ -283,10 +262,14 @@ class RunFolder:
 
     def _clear(self, kinds: Iterable[str]) -> None:
         for kind in kinds:
-            for part in (self.path / kind).glob("part-*.parquet"):
+            for part in self._parts(kind):
                 part.unlink()
         for name in ("report.html", "skipped.jsonl"):
             (self.path / name).unlink(missing_ok=True)
+
+    def _parts(self, kind: str) -> list[Path]:
+        folder = self.path / kind
+        return list(folder.glob("part-*.parquet")) if folder.exists() else []
 
     def _record(self, status: str) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -304,7 +287,12 @@ class RunFolder:
         return record if scenes_run is None else record | {"scenes_run": scenes_run}
 
     def finished(self, index: int) -> bool:
-        """Whether all parts of shard `index` are there and readable."""
+        """Whether all parts of shard `index` are there and readable.
+
+        Behind a URL, where parts are whole, those count that were there when the run began.
+        """
+        if self._there is not None:
+            return part_path(self.path, self.spec.writes[-1], index).name in self._there
         return all(_reads(part_path(self.path, kind, index)) for kind in self.spec.writes)
 
     def finish(self, shards: int, elapsed_s: float) -> dict[str, Any]:
@@ -334,6 +322,8 @@ class RunFolder:
                 part = part_path(self.path, kind, index)
                 if part.exists():
                     yield Notes.read(part)
+                elif kind in self.spec.writes:
+                    raise RunError(f"{part} is not here; do all workers write to the same folder?")
 
 
 def _json_line(value: Any) -> bytes:
@@ -342,7 +332,9 @@ def _json_line(value: Any) -> bytes:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    names = {item.name for item in folder.iterdir() if not item.name.startswith(".")}
+    if is_remote(folder) and not folder.exists():
+        return
+    names = {item.name for item in folder.iterdir() if not item.name.startswith(".")} - {""}
     if names and "run.json" not in names:
         raise UsageError(f"{folder}: is not empty and holds no run; give another folder")
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calipers.errors import Skip
+from calipers.io.files import is_remote, locate, open_remote, readable
 from calipers.io.images import inside, open_file
 
 MAX_MEMBER = 1 << 30
@@ -47,9 +48,21 @@ def open_within(root: Path, name: str, missing: str) -> IO[bytes]:
         Skip: ``path_outside_folder``, ``unreadable_file`` or `missing`.
     """
     found = _CONTAINER.search(name)
+    if is_remote(root):
+        return _open_remote(root, name, missing)
     if found is None or (root / name).is_file():
         return open_file(inside(root, name, missing), name)
-    container = inside(root, name[: found.end() - 1], missing)
+    return _open_member(inside(root, name[: found.end() - 1], missing), found, name, missing)
+
+
+def _open_remote(root: Path, name: str, missing: str) -> IO[bytes]:
+    found = _CONTAINER.search(name)
+    if found is None or ".." in name.split("/") or not (root / name[: found.end() - 1]).is_file():
+        return open_remote(root, name, missing)
+    return _open_member(root / name[: found.end() - 1], found, name, missing)
+
+
+def _open_member(container: Path, found: re.Match[str], name: str, missing: str) -> IO[bytes]:
     read = _read_member if found[1] == "tar" else _read_cell
     data = read(container, name[found.end() :])
     if data is None:
@@ -58,14 +71,14 @@ def open_within(root: Path, name: str, missing: str) -> IO[bytes]:
 
 
 def in_container(root: Path, name: str) -> bool:
-    """Whether a name leads into a tar or a Parquet file, so that no path leads to it."""
-    return _CONTAINER.search(name) is not None and not (root / name).is_file()
+    """Whether no path leads there: into a tar or a Parquet file, or behind a URL."""
+    return is_remote(root) or (_CONTAINER.search(name) is not None and not (root / name).is_file())
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
     """Names a file as it is now, for caches of what it holds."""
     state = path.stat()
-    return str(path), state.st_size, state.st_mtime_ns
+    return str(path), state.st_size, int(state.st_mtime * 1e6)
 
 
 def _read_member(path: Path, member: str) -> bytes | None:
@@ -82,7 +95,7 @@ def _read_member(path: Path, member: str) -> bytes | None:
 
 @lru_cache(maxsize=8)
 def _members(path: str, size: int, changed: int) -> dict[str, tuple[int, int]]:
-    return {name: (at, length) for name, at, length in tar_members(Path(path))}
+    return {name: (at, length) for name, at, length in tar_members(locate(path))}
 
 
 def tar_members(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -92,7 +105,7 @@ def tar_members(path: Path) -> Iterator[tuple[str, int, int]]:
         Skip: ``unreadable_file``, when it is no such tar.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in plain_members(tar):
                 yield member.name.removeprefix("./"), member.offset_data, member.size
     except tarfile.ReadError as error:
@@ -134,7 +147,7 @@ class _Column:
     """
 
     def __init__(self, path: str, name: str) -> None:
-        self.file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+        self.file = pq.ParquetFile(readable(locate(path)), buffer_size=1 << 20, pre_buffer=False)
         groups = range(self.file.num_row_groups)
         rows = (self.file.metadata.row_group(group).num_rows for group in groups)
         self.starts = list(accumulate(rows, initial=0))

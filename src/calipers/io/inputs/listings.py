@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pydantic_core import from_json
 
 from calipers.errors import UsageError
+from calipers.io.files import below, is_remote, locate
 from calipers.io.inputs.repeats import Repeats
 from calipers.io.inputs.shards import STRIDE, FrameSource, Line, Lines
 from calipers.io.records import record_id
@@ -45,7 +46,7 @@ class JsonLines:
         Raises:
             UsageError: a line is no JSON object any more.
         """
-        with Path(self.path).open("rb") as file:
+        with locate(self.path).open("rb") as file:
             file.seek(self.offset)
             lines = (line for line in file if line.strip())
             wanted = islice(lines, self.skip, self.skip + self.count)
@@ -65,7 +66,7 @@ class CsvLines:
 
     def read(self) -> Iterator[Line]:
         """Yield them."""
-        with Path(self.path).open("rb") as file:
+        with locate(self.path).open("rb") as file:
             rows = (row for _, row in csv_rows(file, self.offset))
             for row in islice(rows, self.skip, self.skip + self.count):
                 yield csv_line(self.columns, row)
@@ -241,15 +242,25 @@ def list_images(root: Path) -> tuple[str, ...]:
         UsageError: there are none, or a folder below has its own metadata.
     """
     names = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if METADATA in files:
-            raise UsageError(f"{folder} has its own {METADATA}: give that folder")
-        below = Path(folder).relative_to(root)
-        names += [(below / name).as_posix() for name in files if _is_image(name)]
+    for name in map(PurePosixPath, _files(root)):
+        if name.name == METADATA:
+            raise UsageError(f"{root / name.parent} has its own {METADATA}: give that folder")
+        if _is_image(name.name):
+            names.append(str(name))
     if not names:
         raise UsageError(f"no images and no {METADATA} in {root}")
     return tuple(sorted(names, key=natural))
+
+
+def _files(root: Path) -> Iterator[str]:
+    """The files of a folder and the folders in it."""
+    if is_remote(root):
+        names = (below(path, root) for path in root.glob("**/*"))
+        yield from (name for name in names if "/." not in f"/{name}")
+        return
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from ((Path(folder).relative_to(root) / name).as_posix() for name in files)
 
 
 def _is_image(name: str) -> bool:

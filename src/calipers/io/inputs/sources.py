@@ -5,6 +5,7 @@ path                                    what it is
 ======================================  ========================================================
 a folder with ``metadata.jsonl``        frames (also ``metadata.csv`` and ``metadata.parquet``)
 a folder with ``meta/info.json``        LeRobot episodes
+a folder with ``*/steps.jsonl``         episodes exported from RLDS
 a folder with tars, a tar               WebDataset
 a folder with Parquet files, one file   a data set with pictures inside, or a listing of files
 a folder of images                      bare pictures
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from calipers.errors import UsageError
+from calipers.io.files import locate
 from calipers.io.frames import FrameFolder
 from calipers.io.inputs.coco import open_coco
 from calipers.io.inputs.lerobot import is_lerobot, open_lerobot
@@ -36,6 +38,7 @@ from calipers.io.inputs.listings import (
     open_listing,
 )
 from calipers.io.inputs.open_images import COLUMNS, open_open_images
+from calipers.io.inputs.rlds import is_rlds, open_rlds
 from calipers.io.inputs.shards import FrameSource
 from calipers.io.inputs.tables import open_tables
 from calipers.io.inputs.tars import open_tars
@@ -57,7 +60,7 @@ def open_frames(path: str | Path, images: str | Path | None = None) -> FrameSour
     Raises:
         UsageError: there is nothing, or it cannot be read at all, or it is of no known kind.
     """
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         return _open_some(path)
     path = path.resolve()
@@ -86,6 +89,8 @@ def _open_folder(root: Path) -> FrameSource:
             return opener(root / name)
     if is_lerobot(root):
         return open_lerobot(root)
+    if is_rlds(root):
+        return open_rlds(root)
     for suffix, opens in MANY.items():
         files = _sorted(_below(root, suffix))
         if files:

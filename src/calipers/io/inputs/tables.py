@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calipers.errors import Skip, UsageError
+from calipers.io.files import below, locate, readable
 from calipers.io.inputs.listings import JSON_FIELDS, from_cell
 from calipers.io.inputs.repeats import Repeats
 from calipers.io.inputs.shards import FrameSource, Line, Lines, Refused
@@ -72,7 +73,7 @@ class TableLines:
         """Yield them; the rows of a file that cannot be read are refused."""
         for span in self.spans:
             try:
-                with pq.ParquetFile(Path(self.root) / span.name) as file:
+                with pq.ParquetFile(readable(locate(self.root) / span.name)) as file:
                     yield from _lines(file, span)
             except (OSError, pa.ArrowException) as error:
                 why = str(error).splitlines()[0]
@@ -177,7 +178,7 @@ def open_tables(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
     Raises:
         UsageError: a file is none, or has no column with pictures; there is no row.
     """
-    names = tuple(os.path.relpath(file, root) for file in files)
+    names = tuple(below(file, root) for file in files)
     digest, counts = blake2b(digest_size=16), []
     for file, name in zip(files, names):
         counts.append(_count(file))
@@ -191,7 +192,7 @@ def open_tables(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
 
 def _count(file: Path) -> int:
     try:
-        with pq.ParquetFile(file) as table:
+        with pq.ParquetFile(readable(file)) as table:
             schema, rows = table.schema_arrow, table.metadata.num_rows
     except (OSError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
@@ -214,7 +215,7 @@ def _footer(path: Path) -> bytes:
 def _repeats(files: Sequence[Path]) -> np.ndarray[Any, np.dtype[np.int64]]:
     repeats = Repeats()
     for file in files:
-        with pq.ParquetFile(file) as table:
+        with pq.ParquetFile(readable(file)) as table:
             names = [name for name in ("id", "file_name", "image") if name in _texts(table)]
             if not names:  # the names of cells are all different
                 repeats.skip(table.metadata.num_rows)

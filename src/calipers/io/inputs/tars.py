@@ -7,7 +7,6 @@ alone. Opening an input reads the headers and the fields, and keeps where every 
 
 from __future__ import annotations
 
-import os
 import tarfile
 from array import array
 from bisect import bisect_right
@@ -21,6 +20,7 @@ from typing import IO
 from pydantic_core import from_json
 
 from calipers.errors import Skip, UsageError
+from calipers.io.files import below, locate
 from calipers.io.inputs.files import plain_members
 from calipers.io.inputs.listings import IMAGE_SUFFIXES
 from calipers.io.inputs.repeats import Repeats
@@ -47,7 +47,7 @@ class TarLines:
         """Yield them; what is behind a damaged place is refused."""
         for span, offset, skip in self.spans:
             done = 0
-            with (Path(self.root) / span.name).open("rb") as file:
+            with (locate(self.root) / span.name).open("rb") as file:
                 for _, members in islice(samples(file, offset), skip, skip + span.count):
                     yield _line(file, span.name, members)
                     done += 1
@@ -84,7 +84,7 @@ def open_tars(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
     Raises:
         UsageError: a file is no plain tar, or there is no record.
     """
-    names = tuple(os.path.relpath(file, root) for file in files)
+    names = tuple(below(file, root) for file in files)
     digest, repeats = blake2b(digest_size=16), Repeats()
     ends, starts = [], []
     for file, name in zip(files, names):
