@@ -19,6 +19,7 @@ from calipers.errors import UsageError
 from calipers.experts.cache import cache_folder
 from calipers.experts.choice import choose
 from calipers.experts.runner import Hiring
+from calipers.io.files import locate
 from calipers.io.inputs.shards import Shard
 from calipers.io.inputs.sources import open_frames
 from calipers.io.run import RunFolder, RunSpec, read_run
@@ -186,7 +187,7 @@ def _resolved(hiring: Hiring) -> dict[str, Any]:
 
 
 def _open(out: Path, spec: RunSpec, options: Options) -> RunFolder:
-    return RunFolder(Path(out), spec, options.overwrite)
+    return RunFolder(out, spec, options.overwrite)
 
 
 def _from_frames(
@@ -199,8 +200,8 @@ def _from_frames(
     spec = _spec(command, writes, folder.path, folder.digest, given, hiring=hiring)
     spec = replace(spec, input={**spec.input, "pictures": str(folder.root)})
     total = min(len(folder), options.limit or len(folder))
-    with _open(Path(out), spec, options) as run:
-        work = FramesWork(Path(out), options, asks, hiring)
+    with _open(locate(out), spec, options) as run:
+        work = FramesWork(locate(out), options, asks, hiring)
         return _run(
             run, work, folder.shards(SHARD_RECORDS, options.limit), total, options, progress
         )
@@ -237,12 +238,12 @@ def ask(
     if chosen.limit is not None:
         raise UsageError("limit: asks of all scenes; give limit to the command that makes them")
     parts = scene_parts(source)
-    in_place = parts[0].resolve().parent == (Path(out) / "scenes").resolve()
+    in_place = parts[0].resolve().parent == (locate(out) / "scenes").resolve()
     writes = ("qa",) if in_place else ("qa", "scenes")
     scenes_run = _scenes_run(parts[0].resolve().parent.parent)
-    spec = _spec("ask", writes, Path(source), _scenes_digest(parts), options, scenes_run)
-    with _open(Path(out), spec, chosen) as run:
-        work = ScenesWork(Path(out), chosen, not in_place)
+    spec = _spec("ask", writes, locate(source), _scenes_digest(parts), options, scenes_run)
+    with _open(locate(out), spec, chosen) as run:
+        work = ScenesWork(locate(out), chosen, not in_place)
         return _run(run, work, parts, None, chosen, progress)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from calipers import pipeline
 from calipers.errors import RunError
+from calipers.io.files import locate
 from calipers.view.report import write_report
 
 
@@ -51,9 +52,9 @@ def _with_report(
     run: Callable[..., dict[str, Any]], source: str | Path, out: str | Path, options: dict[str, Any]
 ) -> dict[str, Any]:
     record = run(source, out, **options)
-    write_report(Path(out))
+    write_report(locate(out))
     left_out = sum(sum(reasons.values()) for reasons in record["skipped"].values())
     if options.get("strict") and left_out:
         records = "1 record was" if left_out == 1 else f"{left_out} records were"
-        raise RunError(f"{records} skipped; see {Path(out) / 'skipped.jsonl'}")
+        raise RunError(f"{records} skipped; see {locate(out) / 'skipped.jsonl'}")
     return record

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from calipers.io.files import readable
 from calipers.stats import ANSWERS, Counts
 
 EXAMPLES = 3
@@ -23,7 +24,7 @@ def count_questions(run_folder: Path) -> dict[str, Counter[str]]:
     """Count the questions of each type, for each kind, over all parts of ``qa``."""
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for part in sorted((run_folder / "qa").glob("part-*.parquet")):
-        table = pq.read_table(part, columns=["kind", "type"])
+        table = pq.read_table(readable(part), columns=["kind", "type"])
         groups = table.group_by(["kind", "type"]).aggregate([([], "count_all")])
         for row in groups.to_pylist():
             counts[row["kind"]][row["type"]] += row["count_all"]
@@ -34,7 +35,7 @@ def answer_charts(run_folder: Path) -> list[tuple[str, Rows]]:
     """How often each answer was given, and how long the lengths are: titles and bars."""
     counts = Counts()
     for part in sorted((run_folder / "qa").glob("part-*.parquet")):
-        counts.add_answers(pq.read_table(part, columns=list(ANSWERS)))
+        counts.add_answers(pq.read_table(readable(part), columns=list(ANSWERS)))
     answers: Counter[str] = Counter()
     for labels in counts.labels.values():
         answers.update(labels)

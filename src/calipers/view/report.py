@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from calipers.errors import UsageError
+from calipers.io.files import locate, readable
 from calipers.io.run import atomic, read_run
 from calipers.io.scenes import read_part, scene_parts
 from calipers.types import Scene
@@ -40,7 +41,7 @@ def write_report(run_folder: Path, max_scenes: int = 24) -> Path:
     Raises:
         UsageError: when the folder holds no run or no scenes.
     """
-    run_folder = Path(run_folder)
+    run_folder = locate(run_folder)
     run = read_run(run_folder)
     if run is None:
         raise UsageError(f"{run_folder}: holds no run (wanted a folder with run.json)")
@@ -69,7 +70,7 @@ def choose_scenes(run_folder: Path, wanted: int) -> tuple[list[tuple[Scene, Any]
     Returns them with the number of scenes that there are.
     """
     parts = scene_parts(run_folder)
-    lengths = [pq.read_metadata(part).num_rows for part in parts]
+    lengths = [pq.read_metadata(readable(part)).num_rows for part in parts]
     total = sum(lengths)
     places = np.linspace(0, total - 1, min(wanted, total)).round().astype(int)
     chosen: list[tuple[Scene, Any]] = []
@@ -87,7 +88,9 @@ def _with_questions(scenes: list[Scene], part: Path) -> Iterator[tuple[Scene, An
     rows: dict[str, list[dict[str, Any]]] = {scene.id: [] for scene in scenes}
     if rows and part.exists():
         columns = ["scene_id", *QUESTION_COLUMNS]
-        table = pq.read_table(part, columns=columns, filters=[("scene_id", "in", list(rows))])
+        table = pq.read_table(
+            readable(part), columns=columns, filters=[("scene_id", "in", list(rows))]
+        )
         for row in table.to_pylist():
             rows[row["scene_id"]].append(row)
     return ((scene, rows[scene.id][:QUESTIONS_A_SCENE]) for scene in scenes)
@@ -98,11 +101,11 @@ def input_folder(run: dict[str, Any]) -> Path | None:
     if "scenes_run" in run:
         return input_folder(run["scenes_run"])
     if "pictures" in run:
-        return Path(run["pictures"])
+        return locate(run["pictures"])
     given = run["options"].get("input")
     if not isinstance(given, str):
         return None
-    path = Path(given)
+    path = locate(given)
     for folder in (path, path.parent):
         if (folder / "run.json").is_file():
             earlier = read_run(folder)
