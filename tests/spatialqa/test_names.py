@@ -78,9 +78,16 @@ def test_a_colour_is_absent_when_every_one_has_another() -> None:
     assert {"red mug", "blue mug"} & set(found) == set()
 
 
-def test_kinds_of_many_scenes_are_nouns_once() -> None:
-    found = kinds_of([["red mug", "a mug"], ["toy car", "white wall", "desk lamp"]])
-    assert found == ("lamp", "mug")
+def test_kinds_of_many_scenes_are_named_once_and_without_colours() -> None:
+    found = kinds_of([["red mug", "a mug"], ["toy car", "white wall", "blue desk lamp"]])
+    assert found == ("desk lamp", "mug")
+
+
+def test_a_kind_is_called_by_what_all_of_it_share() -> None:
+    names = Names(named("red fuel tank", "desk lamp", "floor lamp", "turn signal", "turn signal"))
+    assert [names.title(kind) for kind in ("tank", "lamp", "signal")] == [
+        "fuel tank", "lamp", "turn signal",
+    ]  # fmt: skip
 
 
 def test_yes_and_no_are_in_balance_and_no_negative_is_in_any_caption() -> None:

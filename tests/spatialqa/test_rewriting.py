@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -49,8 +48,7 @@ def test_the_templates_own_words_agree_with_the_facts(seed: int) -> None:
         for q in found
         if (said := reason(q, q.question, q.answer)) is not None
     }
-    # answers too short to be read alone ("The red mug." is read; "None." is)
-    assert len(rejected) <= 0.1 * len(found), rejected
+    assert rejected == {}
 
 
 @pytest.mark.parametrize(
@@ -118,12 +116,8 @@ def test_a_measure_keeps_its_value_and_its_unit(answer: str, why: str | None) ->
 )
 def test_yes_stays_yes_and_no_stays_no(label: str, answer: str, why: str | None) -> None:
     question = one("existence", label)
-    kind = question.question.split(" a ")[-1] if " a " in question.question else ""
-    name = next((w for w in ("mug", "box", "lamp") if w in question.question), kind.split(" ")[0])
-    name = name.strip("?.") if label == "no" else name
     assert reason(question, question.question, answer) == why
     assert reason(question, "Is there a zebra?", answer) == "name"
-    assert name
 
 
 @pytest.mark.parametrize(
@@ -140,7 +134,7 @@ def test_yes_stays_yes_and_no_stays_no(label: str, answer: str, why: str | None)
 def test_counts(answer: str, why: str | None) -> None:
     found = spatial_qa(SCENE, FRAME.depth_m, count=300, types=["counting"])
     question = next(q for q in found if "lamps" in q.question)
-    assert reason(question, "How many lamps do you see?", answer) == why
+    assert reason(question, "How many table lamps do you see?", answer) == why
 
 
 def test_the_order_of_three_must_stay() -> None:
@@ -167,7 +161,7 @@ def questions() -> list[SpatialQuestion]:
     return [found[0], found[1]]
 
 
-def client(url: str) -> Iterator[ChatClient]:
+def client(url: str) -> ChatClient:
     return ChatClient(model="m", base_url=url, attempts=1)
 
 

@@ -55,21 +55,21 @@ Pair = tuple[Draft, Draft]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a scene offers: drafts and pairs by column, and what is there and what is not."""
+    """What a scene offers: drafts and pairs by column, what is there, and how to tell what is not.
+
+    Attributes:
+        there: what kinds are called that are counted, and the positions of their things.
+    """
 
     scene: str
     single: dict[str, list[Draft]]
     pairs: dict[str, list[Pair]]
     there: dict[str, tuple[int, ...]]
-    absent: frozenset[str]
+    names: Names
 
 
-def offer(look: Look, names: Sequence[str]) -> Offer:
-    """Look through a scene.
-
-    Args:
-        names: kinds of things in all scenes; those that are not here may be asked for.
-    """
+def offer(look: Look) -> Offer:
+    """Look through a scene."""
     scene, found = look.scene.id, Names(look.scene, look.similarity)
     return Offer(
         scene=scene,
@@ -79,8 +79,8 @@ def offer(look: Look, names: Sequence[str]) -> Offer:
             "depth": [_depth(look, f) for f in depths.point_depth(look)],
         },
         pairs={"reach": _reach(look), "size": list(_sizes(look))},
-        there=found.counted(),
-        absent=frozenset(found.absent(names)),
+        there={found.title(kind): places for kind, places in found.counted().items()},
+        names=found,
     )
 
 
@@ -101,7 +101,7 @@ def _positional(look: Look) -> Iterator[Draft]:
     view = survey(look.scene)
     values, margins, asked = view.by_type(np.array([_TYPE_ROW[name] for name in _PLACES]))
     clear = asked & (np.abs(values) > margins)
-    for case in look.rng.permutation(view.pair_count).tolist():
+    for case in look.rng.permutation(np.flatnonzero(view.first != view.second)).tolist():
         objects = [int(view.objects[side[case]]) for side in (view.first, view.second)]
         for row, (name, words) in enumerate(_PLACES.items()):
             if clear[row, case]:
@@ -180,7 +180,7 @@ def _sizes(look: Look) -> Iterator[Pair]:
     view = survey(look.scene)
     values, margins, asked = view.by_type(np.array([_TYPE_ROW[name] for name in _SIZES]))
     clear = asked & (np.abs(values) > margins)
-    for case in look.rng.permutation(view.pair_count).tolist():
+    for case in look.rng.permutation(np.flatnonzero(view.first != view.second)).tolist():
         objects = [int(view.objects[side[case]]) for side in (view.first, view.second)]
         for row, (name, words) in enumerate(_SIZES.items()):
             if clear[row, case]:
@@ -241,7 +241,7 @@ def _own(here: Offer, other: Offer, asked: set[tuple[str, str]], used: Counter[s
     kinds = [
         kind
         for kind in sorted(here.there)
-        if kind in other.absent and not {(here.scene, kind), (other.scene, kind)} & asked
+        if not {(here.scene, kind), (other.scene, kind)} & asked and other.names.is_absent(kind)
     ]
     return min(kinds, key=lambda kind: used[kind], default=None)
 

@@ -19,7 +19,7 @@ from calipers.evals.spatialbench import COLUMNS, Item, depth_path, save
 from calipers.evals.spatialbench_score import score
 from calipers.questions.sampling import generator
 from calipers.spatialqa.finding import Look
-from calipers.spatialqa.source import Shot, shots, vocabulary
+from calipers.spatialqa.source import Shot, shots
 from calipers.types import Floats
 
 PER_COLUMN = 40
@@ -84,10 +84,9 @@ def _usable(source: Path, limit: int | None) -> Iterator[Shot]:
 
 
 def _offers(source: Path, limit: int | None, seed: int) -> Iterator[Offer]:
-    names = vocabulary(source)
     for shot in _usable(source, limit):
         rng = generator(seed, f"{shot.scene.id}/bench")
-        found = offer(Look(shot.scene, shot.depth_m, rng, None, names), names)
+        found = offer(Look(shot.scene, shot.depth_m, rng))
         single = {name: drafts[:A_SCENE] for name, drafts in found.single.items()}
         pairs = {name: drafts[:A_SCENE] for name, drafts in found.pairs.items()}
         yield replace(found, single=single, pairs=pairs)

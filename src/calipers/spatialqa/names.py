@@ -186,6 +186,11 @@ class Names:
         sure = {kind: tuple(places) for kind, places in self.kinds.items() if self._sure(kind)}
         return {kind: places for kind, places in sure.items() if not self._unlike(kind, places)}
 
+    def title(self, kind: str) -> str:
+        """What a kind is called: "desk lamp" where every lamp is one, else "lamp"."""
+        titles = {colourless(self.captions[k]) for k in self.kinds.get(kind, ())}
+        return titles.pop() if len(titles) == 1 and "" not in titles else kind
+
     def _sure(self, kind: str) -> bool:
         """Whether every thing of the kind is one thing, and no other word might mean the kind."""
         if kind in _MASS | _PARTS or not kind.isalpha() or len(kind) < 3:
@@ -208,11 +213,12 @@ class Names:
 
     def absent(self, names: Iterable[str]) -> list[str]:
         """Those of the names that are surely not in the scene, in their order, each once."""
-        if not self.complete:
-            return []
-        return [name for name in dict.fromkeys(names) if self._is_absent(name)]
+        return [name for name in dict.fromkeys(names) if self.is_absent(name)]
 
-    def _is_absent(self, name: str) -> bool:
+    def is_absent(self, name: str) -> bool:
+        """Whether nothing in the scene is like that."""
+        if not self.complete:
+            return False
         phrase = read_caption(name)
         if phrase.problem or is_plural(phrase.definite()) or phrase.head in _MASS:
             return False
@@ -234,7 +240,8 @@ class Names:
             seen = [self.phrases[k].words & COLOURS for k in places]
             if all(len(colours) == 1 for colours in seen):
                 other = COLOURS - frozenset().union(*seen)
-                found += [f"{colour} {kind}" for colour in sorted(other & _DISTINCT)]
+                title = self.title(kind)
+                found += [f"{colour} {title}" for colour in sorted(other & _DISTINCT)]
         return found
 
 
@@ -242,7 +249,16 @@ _DISTINCT = _words("black white red green blue yellow orange purple pink")
 
 
 def kinds_of(scenes: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Kinds that the captions of many scenes name, sorted; those that can be asked for."""
-    phrases = (read_caption(caption) for captions in scenes for caption in captions)
-    heads = {p.head for p in phrases if not p.problem and not p.words & _NOT_REAL}
-    return tuple(sorted(h for h in heads if h.isalpha() and len(h) > 2 and h not in _MASS))
+    """Kinds that the captions of many scenes name, without their colours; sorted.
+
+    >>> kinds_of([["red mug", "a mug"], ["toy car", "white wall", "desk lamp"]])
+    ('desk lamp', 'mug')
+    """
+    found = set()
+    for caption in (caption for captions in scenes for caption in captions):
+        phrase = read_caption(caption)
+        odd = phrase.words & _NOT_REAL or phrase.head in _MASS | _PARTS
+        title = "" if odd else colourless(caption)
+        if len(title) > 2 and title.replace(" ", "").replace("-", "").isalpha():
+            found.add(title)
+    return tuple(sorted(found))

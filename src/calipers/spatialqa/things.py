@@ -26,7 +26,7 @@ def counting(look: Look) -> Iterator[Finding]:
     names = _names(look)
     found = names.counted()
     for kind, places in found.items():
-        yield _counted(kind, places)
+        yield _counted(names.title(kind), places)
     for kind in absent_names(look, names, most=(len(found) + 3) // 4):
         yield _counted(kind, ())
 
@@ -44,7 +44,7 @@ def existence(look: Look) -> Iterator[Finding]:
     names = _names(look)
     there = names.counted()
     for kind, places in there.items():
-        yield _exists(kind, places)
+        yield _exists(names.title(kind), places)
     wrong = [str(name) for name in look.rng.permutation(names.miscoloured())]
     for name in wrong[: max(1, len(there) // 3)]:
         yield _exists(name, ())
