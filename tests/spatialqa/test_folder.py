@@ -42,6 +42,15 @@ def test_frames_become_questions_with_two_more_columns(frames: Path, tmp_path: P
     told = [row for row in table.to_pylist() if row["messages"]]
     assert len(told) == record["counts"]["answered_by_tool"] > 0
     assert told[0]["messages"][-1] == {"role": "assistant", "content": told[0]["answer"]}
+    talks = json.loads((tmp_path / "out" / "conversations.json").read_text())
+    assert [talk["id"] for talk in talks] == table["id"].to_pylist()
+    talk = next(talk for talk in talks if talk["id"] == told[0]["id"])
+    assert talk["image"] == [told[0]["image"], told[0]["depth_image"]]
+    texts = [turn["value"] for turn in talk["conversations"]]
+    assert texts == ["<image 1>\n<image 2>\n" + told[0]["question"]] + [
+        turn["content"] for turn in told[0]["messages"][1:]
+    ]
+    assert [turn["from"] for turn in talk["conversations"]] == ["human", "gpt"] * (len(texts) // 2)
     (skipped,) = map(json.loads, (tmp_path / "out" / "skipped.jsonl").read_text().splitlines())
     assert skipped["id"] == "f2"
     assert skipped["reason"] == "no_depth"

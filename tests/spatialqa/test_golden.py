@@ -37,7 +37,12 @@ def first_of_each() -> list[SpatialQuestion]:
 
 
 def golden_text() -> str:
-    rows = [json.dumps(asdict(question), ensure_ascii=False) for question in first_of_each()]
+    """Numbers to a micrometre: the last digits are the machine's."""
+    rows = []
+    for question in first_of_each():
+        record = asdict(question)
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in record.items()}
+        rows.append(json.dumps(rounded, ensure_ascii=False))
     return "\n".join(rows) + "\n"
 
 

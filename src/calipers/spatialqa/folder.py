@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,10 @@ def write_spatialqa(
     reword: Rewording | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Ask every scene of a folder; write ``qa/part-*.parquet``, ``skipped.jsonl``, ``run.json``.
+    """Ask every scene of a folder.
+
+    Writes ``qa/part-*.parquet``, the same as ``conversations.json``, ``skipped.jsonl`` and
+    ``run.json``.
 
     Args:
         source: a folder of frames with depth, intrinsics and objects, or a run folder.
@@ -88,9 +91,41 @@ def write_spatialqa(
     with atomic(out / "skipped.jsonl") as sink:
         for row in skipped:
             sink.write(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
+    write_conversations(out)
     record = _record(source, {**options, "types": types, "limit": limit}, notes, skipped)
     write_json(out / "run.json", record)
     return record
+
+
+def conversation(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as SpatialBot trains on it: picture and depth, and what human and gpt say in turn.
+
+    What DepthAPI answers is said by the human, for nothing is learned from it.
+
+    >>> row = {"id": "a", "image": "a.png", "depth_image": "a_d.png", "messages": None}
+    >>> conversation({**row, "question": "How deep?", "answer": "1.52 m."})["conversations"][0]
+    {'from': 'human', 'value': '<image 1>\\n<image 2>\\nHow deep?'}
+    """
+    images = [name for name in (row["image"], row["depth_image"]) if name]
+    asked = [("user", row["question"]), ("assistant", row["answer"])]
+    turns = [(turn["role"], turn["content"]) for turn in row["messages"] or ()] or asked
+    said = [
+        {"from": "gpt" if who == "assistant" else "human", "value": text} for who, text in turns
+    ]
+    marks = "".join(f"<image {n}>\n" for n in range(1, len(images) + 1))
+    said[0]["value"] = marks + said[0]["value"]
+    return {"id": row["id"], "image": images, "conversations": said}
+
+
+def write_conversations(out: Path) -> None:
+    """Write all questions of a folder to ``conversations.json``, a part at a time."""
+    with atomic(out / "conversations.json") as sink:
+        before = b"[\n"
+        for part in sorted((out / "qa").glob("part-*.parquet")):
+            for row in pq.read_table(part).to_pylist():
+                sink.write(before + json.dumps(conversation(row), ensure_ascii=False).encode())
+                before = b",\n"
+        sink.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
 class _Notes:
