@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -12,6 +14,7 @@ from calipers.cli import main
 from calipers.experts.shelf import HEADER, rows, sample_depth, sample_picture, try_out
 from calipers.experts.table import ENTRIES
 from calipers.types import Camera
+from chat_server import said, serving
 from known_experts import picture, write_photos, write_yaml
 
 Capture = pytest.CaptureFixture[str]
@@ -149,3 +152,44 @@ def test_the_drawn_room() -> None:
     assert depth[100].max() == 4.0
     assert depth[479, 320] == pytest.approx(320 * 1.5 / 239.5)
     assert "down is" in try_out("normals").answer
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_endpoints_used_is_summed_and_told(
+    workers: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """33 pictures are 2 shards; each picture is 1 question for tags and 2 boxes to name."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def answer(body: dict[str, Any]) -> Any:
+        text = body["messages"][0]["content"][0]["text"]
+        return said("cup\nlamp", (700, 10)) if "List the things" in text else said("mug", (900, 5))
+
+    photos = write_photos(tmp_path / "photos", 33)
+    with serving(answer) as server:
+        options = {"base_url": server.url}
+        paid = options | {"price_in": 2, "price_out": 10}
+        yaml = write_yaml(
+            tmp_path / "all.yaml",
+            tagger={"entry": "endpoint-tags", "id": "m", "options": options},
+            captions={"entry": "endpoint", "id": "m", "options": paid},
+        )
+        arguments = ["scenes", str(photos), "--experts", str(yaml), "--workers", workers]
+        arguments += ["--cache", str(tmp_path / "cache"), "--out"]
+        assert main([*arguments, str(tmp_path / "one")]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert main([*arguments, str(tmp_path / "two")]) == 0
+    again = capsys.readouterr().out
+    assert "used      tagger: 33 answers, 0 sent again, 23,100 tokens in, 330 out" in told
+    # 66 captions: 59,400 tokens at 2 and 330 at 10 a million
+    paid_for = "66 answers, 0 sent again, 59,400 tokens in, 330 out, cost 0.1221"
+    assert f"used      captions: {paid_for}" in told
+    record = json.loads((tmp_path / "one" / "run.json").read_text())
+    usage = record["experts"]["captions"]["endpoint"]["usage"]
+    assert usage.pop("cost") == pytest.approx(0.1221, abs=1e-9)
+    assert usage == {
+        "answers": 66, "unstated": 0, "retries": 0, "tokens_in": 59400, "tokens_out": 330,
+    }  # fmt: skip
+    assert "used  " not in again  # all from the cache
+    assert len(server.asked) == 99

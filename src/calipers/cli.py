@@ -65,6 +65,8 @@ def _summary(record: dict[str, Any], out: str) -> None:
     for role, experts in record["experts"].items():
         for name, done in experts.items():
             print(f"experts   {role}: {_did(name, done)}")
+            if "usage" in done:
+                print(f"used      {role}: {_used(done['usage'])}")
     for stage, reasons in record["skipped"].items():
         for reason, number in reasons.items():
             print(f"skipped   {_count(number, 'record')} ({stage}: {reason})")
@@ -82,6 +84,12 @@ def _did(name: str, done: dict[str, Any]) -> str:
     ran = f"{name} on {_count(done.get('pictures', 0), 'picture')}"
     more = (f"{done[key]} {key}" for key in ("cached", "failed") if done.get(key))
     return ", ".join((ran, *more))
+
+
+def _used(usage: dict[str, Any]) -> str:
+    from calipers.chat import Usage
+
+    return str(Usage(**usage))
 
 
 def _count(number: int, what: str) -> str:

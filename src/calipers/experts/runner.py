@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -114,6 +114,7 @@ class Expert:
         self._model: Any = None
         self._revision = revision_on_disk(entry)
         self._revision_kept: str | None = None
+        self._told: dict[str, float] = {}
 
     @property
     def revision(self) -> str | None:
@@ -149,6 +150,20 @@ class Expert:
             elif key is not None:
                 self._cache.put(key, {"result": result, "revision": self.revision})
         return found
+
+    def take_usage(self) -> dict[str, float]:
+        """What was used since the last call, of an adapter that counts it in its `usage`.
+
+        See `calipers.chat.Usage`; empty for others and where nothing was used. There is no cost
+        where no price was given.
+        """
+        used = getattr(self._model, "usage", None)
+        if not is_dataclass(used) or isinstance(used, type):
+            return {}
+        now = {name: value for name, value in asdict(used).items() if value is not None}
+        new = {name: value - self._told.get(name, 0) for name, value in now.items()}
+        self._told = now
+        return new if any(new.values()) else {}
 
     def _kept(self, key: str) -> Any:
         kept = self._cache.get(key)
@@ -302,7 +317,7 @@ class Crew:
         return [None for _ in frames]
 
     def take_counts(self) -> dict[str, dict[str, Any]]:
-        """What each expert did since the last call: "role/name" → counts and revision.
+        """What each expert did since the last call: "role/name" → counts, revision, usage.
 
         For a role whose expert is not there: "role" → how many pictures wanted it, and why not.
         """
@@ -315,7 +330,10 @@ class Crew:
             for expert in experts:
                 if expert.counts:
                     counts = {name: expert.counts[name] for name in COUNTS}
-                    done[f"{role}/{expert.entry.name}"] = counts | {"revision": expert.revision}
+                    facts: dict[str, Any] = {"revision": expert.revision}
+                    if used := expert.take_usage():
+                        facts["usage"] = used
+                    done[f"{role}/{expert.entry.name}"] = counts | facts
                     expert.counts = Counter()
         return done
 
