@@ -131,3 +131,16 @@ def test_turning_the_camera_changes_nothing() -> None:
     ]
     assert labels[0] == labels[1]
     assert labels[0][("the book", "the table")] == "yes"
+
+
+def test_a_third_of_the_questions_of_a_robots_scene_are_about_the_robot() -> None:
+    scene = scene_of(two(0.0))
+    scene.objects[0].role = "gripper"
+    found = spatial_qa(scene, count=9)
+    robot = [q for q in found if q.id.split("-")[1] != "spatialqa"]
+    assert len(robot) == 3
+    assert {q.level for q in robot} == {"high"}
+    assert any(
+        q.type == "gripper_contact" and q.label == "yes" for q in asked(scene, "robot_scene")
+    )
+    assert not any(q.type.startswith("gripper") for q in asked(scene, "contact", "reach"))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from calipers.errors import UsageError
 from calipers.experts.base import TextSimilarity
+from calipers.questions.robot import GRIPPER, ask_robot
 from calipers.questions.sampling import generator
 from calipers.spatialqa import depths, things, touch
 from calipers.spatialqa.finding import Finding, Look
-from calipers.spatialqa.table import SpatialQuestion, SpatialType, spatial_types
+from calipers.spatialqa.table import ROBOT, SpatialQuestion, SpatialType, spatial_types
 from calipers.spatialqa.writing import write
 from calipers.types import Floats, Scene
 
@@ -32,6 +34,8 @@ FINDERS: dict[str, Callable[[Look], Iterator[Finding]]] = {
     "locate": things.locate,
 }
 TOOL_SHARE = 0.5
+ROBOT_SHARE = 1 / 3
+"""Of the questions of a scene with a gripper, those about the robot, when nobody says otherwise."""
 
 
 def find(look: Look, row: SpatialType) -> list[Finding]:
@@ -62,7 +66,7 @@ def spatial_qa(
         scene: lifted, with references.
         depth_m: (H, W) metres, NaN where there is no reading. Without it nothing is asked at
             points, and nothing is answered by DepthAPI.
-        types: ask only these.
+        types: ask only these; "robot_scene" stands for all of `questions.robot`.
         tool_share: share of the questions that DepthAPI can answer that are answered by it.
         vocabulary: names of things in other scenes, for questions about what is not there.
         similarity: which captions are alike, beside their words.
@@ -75,14 +79,28 @@ def spatial_qa(
         raise UsageError(
             f"wanted a count of 0 or more and a tool_share in [0, 1], got {count}, {tool_share}"
         )
+    rows = spatial_types(types)
+    robots = _of_robots(scene, count, seed, types)
+    count -= len(robots)
     rng = generator(seed, f"{scene.id}/spatialqa")
     look = Look(scene, depth_m, rng, similarity, tuple(vocabulary))
-    rows = spatial_types(types)
     found = {row.id: _in_turn(find(look, row), rng) for row in rows}
     chosen = _deal(rows, found, count, rng)
     by_tool = [bool(one.calls) and rng.random() < tool_share for one in chosen]
     made = enumerate(zip(chosen, by_tool))
-    return [write(look, one, number, seed, tool) for number, (one, tool) in made]
+    return [*(write(look, one, number, seed, tool) for number, (one, tool) in made), *robots]
+
+
+def _of_robots(
+    scene: Scene, count: int, seed: int, types: Sequence[str] | None
+) -> list[SpatialQuestion]:
+    """Questions about the robot, in a scene that has one."""
+    wanted = types is None or ROBOT in types
+    if not wanted or not any(item.role == GRIPPER for item in scene.objects):
+        return []
+    share = 1.0 if types is not None and set(types) == {ROBOT} else ROBOT_SHARE
+    asked = ask_robot(scene, int(count * share), seed)
+    return [SpatialQuestion(**asdict(question), level="high") for question in asked]
 
 
 def _in_turn(found: list[Finding], rng: np.random.Generator) -> list[Finding]:

@@ -62,18 +62,19 @@ SPATIAL_TYPES: Mapping[str, SpatialType] = {
     name: SpatialType(name, level, weight, by_map, by_level, tuple(slots.split()))
     for name, level, weight, by_map, by_level, slots in _ROWS
 }
-"""The types by id; ``robot_scene`` has a table of its own."""
+"""The types by id; `ROBOT` stands for those of `calipers.questions.robot`."""
+ROBOT = "robot_scene"
 
 
 def spatial_types(names: Sequence[str] | None = None) -> list[SpatialType]:
-    """The rows of the types named, in the order of the table; all without names.
+    """The rows of the types named (of `ROBOT` there is none), in order; all without names.
 
     Raises:
         UsageError: an unknown type.
     """
-    unknown = sorted(set(names or ()) - SPATIAL_TYPES.keys())
+    unknown = sorted(set(names or ()) - {*SPATIAL_TYPES, ROBOT})
     if unknown:
-        known = ", ".join(SPATIAL_TYPES)
+        known = ", ".join((*SPATIAL_TYPES, ROBOT))
         raise UsageError(f"unknown SpatialQA type {unknown[0]!r}; there are: {known}")
     return [row for row in SPATIAL_TYPES.values() if names is None or row.id in names]
 
