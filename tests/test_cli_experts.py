@@ -10,6 +10,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
+import calipers
 from calipers.cli import main
 from calipers.experts.shelf import HEADER, rows, sample_depth, sample_picture, try_out
 from calipers.experts.table import ENTRIES
@@ -193,3 +194,26 @@ def test_what_endpoints_used_is_summed_and_told(
     }  # fmt: skip
     assert "used  " not in again  # all from the cache
     assert len(server.asked) == 99
+
+
+def test_the_pictures_of_annotations_may_be_anywhere(tmp_path: Path, capsys: Capture) -> None:
+    photos = write_photos(tmp_path / "elsewhere" / "pictures", 1)
+    coco = {
+        "images": [{"id": 7, "file_name": "p00.png", "width": 48, "height": 36}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "bbox": [2, 8, 12, 18]}],
+        "categories": [{"id": 3, "name": "teapot"}],
+    }
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "coco.json").write_text(json.dumps(coco))
+    yaml = write_yaml(tmp_path / "all.yaml", captions=None)
+    arguments = ["build", str(tmp_path / "lists" / "coco.json"), "--experts", str(yaml)]
+    arguments += ["--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*arguments, "--images", str(photos)]) == 0
+    (scene,) = calipers.read_scenes(tmp_path / "out")
+    assert scene.image == "p00.png"
+    assert [(item.caption, item.bbox) for item in scene.objects] == [("teapot", (2, 8, 12, 18))]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["pictures"] == str(photos)
+    assert record["arguments"]["given"]["images"] == str(photos)
+    told = complaint([*arguments, "--images", str(tmp_path / "nowhere")], 2, capsys)
+    assert f"no such folder of images: {tmp_path / 'nowhere'}" in told

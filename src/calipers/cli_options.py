@@ -56,8 +56,10 @@ class AskOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ExpertOptions:
-    """Options of the commands in which experts may fill frames in; None means "not given"."""
+    """Options of the commands that read frames and let experts fill them in; None: not given."""
 
+    images: Path | None = None
+    "Folder of the pictures that a COCO, LVIS or Open Images file names (default: looked for)."
     experts: str | None = None
     "permissive, fast, best, paper or a YAML file (default: permissive, as far as it is here)."
     vocabulary: Path | None = None
@@ -73,8 +75,8 @@ def given_options(*options: RunOptions | AskOptions | ExpertOptions) -> dict[str
     found = {k: v for group in options for k, v in asdict(group).items() if v is not None}
     found.pop("quiet", None)
     found.setdefault("workers", None)
-    if "vocabulary" in found:
-        found["vocabulary"] = str(found["vocabulary"])
+    for name in found.keys() & {"vocabulary", "images"}:
+        found[name] = str(found[name])
     if "types" in found:
         found["types"] = [name.strip() for name in found["types"].split(",") if name.strip()]
     if "mix" in found:

@@ -60,6 +60,8 @@ class Options:
             picture's caption name.
         cache: folder of the experts' results, or "none"; None for the user's.
         device: where the experts run, as torch names it; None for the best there is.
+        images: the folder of the pictures that annotations (COCO, LVIS, Open Images) name; None to
+            look for it beside them.
         engine: "embedded" (this process, or processes of this machine) or "ray" (a cluster).
         address: of the Ray cluster; None starts Ray on this machine for the run.
         patience: seconds without a sign of life after which a worker is ended.
@@ -79,6 +81,7 @@ class Options:
     vocabulary: str | None = None
     cache: str | None = None
     device: str | None = None
+    images: str | None = None
     engine: str = "embedded"
     address: str | None = None
     patience: float = 600.0
@@ -87,7 +90,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.types is not None:
             object.__setattr__(self, "types", tuple(self.types))
-        for name in ("experts", "vocabulary", "cache"):
+        for name in ("experts", "vocabulary", "cache", "images"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))
         for name, least in (("seed", 0), ("questions_per_scene", 0), ("workers", 1), ("limit", 1)):
@@ -193,7 +196,8 @@ def _open(out: Path, spec: RunSpec, options: Options) -> RunFolder:
 def _from_frames(
     command: str, frames: str | Path, out: str | Path, progress: Progress, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    options, folder = Options(**given), open_frames(frames)
+    options = Options(**given)
+    folder = open_frames(frames, options.images)
     asks = command == "build"
     writes = ("qa", "scenes") if asks else ("scenes",)
     hiring = _hiring(options)
