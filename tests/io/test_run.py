@@ -154,6 +154,23 @@ def test_overwrite_starts_anew_once(tmp_path: Path) -> None:
         assert run.finished(0)
 
 
+def test_overwrite_deletes_the_splits_of_the_old_scenes_and_nothing_else(tmp_path: Path) -> None:
+    of_scenes = {"splits/part-00000.parquet", "splits/splits.json"}
+    with RunFolder(tmp_path, SPEC) as run:
+        write_shard(tmp_path, 0)
+        run.finish(1, 0.0)
+    for name in (*of_scenes, "splits/mine.txt", "report.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"old")
+    with RunFolder(tmp_path, SPEC) as run:
+        assert files(tmp_path) > of_scenes  # the same run goes on
+    with RunFolder(tmp_path, SPEC, overwrite=True):
+        pass  # begun and not finished: goes on
+    assert files(tmp_path) > of_scenes
+    with RunFolder(tmp_path, replace(SPEC, given={"seed": 9}), overwrite=True):
+        assert files(tmp_path) == {"run.json", ".lock", "splits/mine.txt"}
+
+
 def test_asking_joins_scenes_and_overwrites_only_questions(tmp_path: Path) -> None:
     only_scenes = replace(SPEC, command="scenes", writes=("scenes",))
     with RunFolder(tmp_path, only_scenes) as run:
@@ -165,11 +182,14 @@ def test_asking_joins_scenes_and_overwrites_only_questions(tmp_path: Path) -> No
         record = run.finish(1, 0.0)
     assert record["scenes_run"] == made_by
     assert record["counts"] == {"records": 1, "questions": 5}
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "splits.json").write_bytes(b"{}")
     other = replace(asks, given={"seed": 4})
     with pytest.raises(UsageError, match="seed 3, now 4"), RunFolder(tmp_path, other):
         pass
     with RunFolder(tmp_path, other, overwrite=True):
-        assert files(tmp_path) == {"run.json", ".lock", "scenes/part-00000.parquet"}
+        left = {"scenes/part-00000.parquet", "splits/splits.json"}
+        assert files(tmp_path) == {"run.json", ".lock", *left}
 
 
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:

@@ -261,9 +261,12 @@ class RunFolder:
         self._clear(("qa",) if in_place else ("qa", "scenes"))
 
     def _clear(self, kinds: Iterable[str]) -> None:
-        for kind in kinds:
-            for part in self._parts(kind):
+        """Delete parts of these kinds, and all that was made from them."""
+        made = {"scenes": ("splits",), "qa": ()}
+        for folder in (name for kind in kinds for name in (kind, *made[kind])):
+            for part in self._parts(folder):
                 part.unlink()
+            (self.path / folder / "splits.json").unlink(missing_ok=True)
         for name in ("report.html", "skipped.jsonl"):
             (self.path / name).unlink(missing_ok=True)
 
