@@ -25,7 +25,8 @@ from itertools import combinations
 import numpy as np
 
 from calipers.io.masks import decode_mask
-from calipers.questions.facts import QUANTITIES, Survey
+from calipers.questions.facts import Survey
+from calipers.questions.quantities import QUANTITIES
 from calipers.questions.registry import TYPE_LIST
 from calipers.samples.faults import Faults
 from calipers.samples.rooms import RoomFrame, RoomTruth, generate

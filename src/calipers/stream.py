@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from calipers.errors import MissingExtraError, UsageError
 from calipers.io.questions import QUESTION_SCHEMA
-from calipers.io.scenes import batch_scenes, part_batches, scene_parts
+from calipers.io.scenes import ASKED_COLUMNS, batch_scenes, part_batches, scene_parts
 from calipers.questions.columns import Asked
 from calipers.questions.registry import Mix
 from calipers.questions.sampling import generator
@@ -267,8 +267,8 @@ class QuestionStream:
 
     def _asked(self, scenes: list[Scene], seed: int, reader: Reader, begin: Place) -> pa.Table:
         asked = Asked(self.count, seed, self.types, self.mix)
-        for scene in scenes:
-            asked.add(scene)
+        for first in range(0, len(scenes), _CHUNK):
+            asked.add_all(scenes[first : first + _CHUNK])
         table = pa.table(asked.columns())
         if self.keep is not None:
             table = table.filter(pa.array(self.keep(table)))
@@ -301,7 +301,7 @@ class QuestionStream:
         the first."""
         splits = None if self.split is None else _splits_of(unit.part)
         passed = 0
-        for batch in part_batches(unit.part, unit.row_group, _CHUNK):
+        for batch in part_batches(unit.part, unit.row_group, _CHUNK, ASKED_COLUMNS):
             rows = batch
             if turn is not None:
                 first = (reader.number - turn - passed) % reader.among

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -36,7 +37,7 @@ def _vector(name: str, value: Any, length: int) -> Floats:
     array = np.asarray(value, dtype=np.float32)
     if array.shape != (length,):
         raise DataError(f"{name}: wanted {length} numbers, got shape {array.shape}")
-    if not np.isfinite(array).all():
+    if not all(map(isfinite, array.tolist())):
         raise DataError(f"{name}: wanted finite numbers, got {array.tolist()}")
     return array
 
@@ -58,7 +59,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         numbers = (self.fx, self.fy, self.cx, self.cy)
-        if not all(np.isfinite(numbers)) or self.fx <= 0 or self.fy <= 0:
+        if not all(map(isfinite, numbers)) or self.fx <= 0 or self.fy <= 0:
             raise DataError(f"camera: wanted finite numbers and positive focals, got {numbers}")
         if self.width < 1 or self.height < 1:
             raise DataError(
@@ -71,9 +72,10 @@ class Camera:
         k = np.asarray(matrix, dtype=np.float64)
         if k.shape != (3, 3):
             raise DataError(f"intrinsics: wanted shape (3, 3), got {k.shape}")
-        if not np.allclose([k[0, 1], k[1, 0], k[2, 0], k[2, 1], k[2, 2] - 1], 0, atol=1e-6):
+        (fx, skew, cx), (low, fy, cy), (left, right, one) = k.tolist()
+        if not all(abs(zero) <= 1e-6 for zero in (skew, low, left, right, one - 1)):
             raise DataError(f"intrinsics: wanted [[fx,0,cx],[0,fy,cy],[0,0,1]], got {k.tolist()}")
-        return cls(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), *size_wh)
+        return cls(fx, fy, cx, cy, *size_wh)
 
     @property
     def matrix(self) -> Doubles:

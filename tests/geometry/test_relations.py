@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from calipers.geometry import relations
-from calipers.geometry.relations import CAMERA_AXES, Clouds, closest_points, spread
+from calipers.geometry.relations import CAMERA_AXES, Clouds, closest_points, rays, spread
 
 ONE, TWO = np.array([0]), np.array([1])
 
@@ -23,7 +23,7 @@ def test_camera_axes_are_right_forward_up():
 def test_the_numbers_in_the_docstring():
     """Z = 2 m, f = 570 px: a pixel is 3.509 mm, a side 1.013 mm."""
     centers = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])
-    side, point = spread(centers, CAMERA_AXES, 570.0, 0.0)
+    side, point = spread(centers, rays(centers) @ CAMERA_AXES.T, 570.0, 0.0)
     left = relations.pair_margin(side[:, 0] / 2**0.5, ONE, TWO)
     taller = relations.pair_margin(side[:, 2] * 2**0.5, ONE, TWO)
     touch = relations.pair_margin(point, ONE, TWO)
@@ -33,7 +33,7 @@ def test_the_numbers_in_the_docstring():
 def test_noise_moves_points_along_their_ray():
     """Noise 1 mm at 1 m is 4 mm at 2 m, 1.2 mm for a side; a ray that leans by 3/4: 0.9 mm in x."""
     centers = np.array([[0.0, 0.0, 2.0], [1.5, 0.0, 2.0]])
-    side, point = spread(centers, CAMERA_AXES, 1e9, 0.001)
+    side, point = spread(centers, rays(centers) @ CAMERA_AXES.T, 1e9, 0.001)
     np.testing.assert_allclose(side, [[0, 0.0012, 0], [0.0009, 0.0012, 0]], atol=1e-8)
     np.testing.assert_allclose(point, [0.0012, 0.0015], rtol=1e-6)
 

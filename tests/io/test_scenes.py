@@ -18,7 +18,10 @@ from pycocotools import mask as coco
 
 from calipers.errors import UsageError
 from calipers.io.scenes import (
+    ASKED_COLUMNS,
     SCENE_SCHEMA,
+    batch_scenes,
+    part_batches,
     read_part,
     read_scenes,
     scene_parts,
@@ -126,6 +129,22 @@ def test_scene_parquet_scene_is_exact(scenes: list[Scene]) -> None:
     back = list(read_part(source))  # type: ignore[arg-type]
     assert len(back) == len(scenes)
     assert all(map(same, scenes, back))
+
+
+def test_what_is_read_for_asking_has_all_but_masks_and_notes(tmp_path: Path) -> None:
+    whole = full_scene(np.random.default_rng(3), "a", objects=3)
+    batches = part_batches(save([whole], tmp_path / "a.parquet"), columns=ASKED_COLUMNS)
+    (lean,) = (scene for batch in batches for scene in batch_scenes(batch))
+    left_out = {
+        f.name for f in fields(whole) if not same(getattr(whole, f.name), getattr(lean, f.name))
+    }
+    assert left_out - {"objects"} <= {"gravity_source", "gravity_confidence", "caption", "extra"}
+    for item, found in zip(whole.objects, lean.objects, strict=True):
+        assert (item.segmentation is None, found.segmentation) == (False, None)
+        assert found.pixels == 0
+        kept = [f.name for f in fields(item) if same(getattr(item, f.name), getattr(found, f.name))]
+        gone = {"reference_reason", "role", "segmentation", "score", "pixels"}
+        assert {f.name for f in fields(item)} - set(kept) <= gone
 
 
 @pytest.mark.parametrize("places", [[0, 31, 32, 69], [64], []])

@@ -199,6 +199,9 @@ def test_scenes_asked_together_are_asked_as_each_alone():
     columns = together.columns()
     rows = zip(*(columns[name].to_pylist() for name in CONTRACT))
     assert [Question(*row) for row in rows] == alone
+    at_once = Asked(50, seed=2)
+    at_once.add_all(scenes)
+    assert at_once.columns() == columns
 
 
 def test_questions_are_their_templates_filled():

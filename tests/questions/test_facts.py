@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calipers.errors import Skip, UsageError
-from calipers.questions.facts import measure, segments, survey
+from calipers.questions.facts import measure, segments, survey, surveys
 from calipers.questions.registry import TYPES
 
 # Box: centre (-0.5, 2.0, 0.2), 0.4 x 0.2 x 0.4, on the floor.
@@ -308,6 +308,28 @@ def test_measuring_one_pair_is_measuring_all():
             if kind.arity == 2 and kind.shape == "measure" and kind.id != "gap":
                 fact = measure(scene, kind.id, a, b)
                 assert (fact.value, fact.margin) == (values[row, case], margins[row, case])
+
+
+def test_scenes_surveyed_together_have_the_numbers_of_each_alone():
+    scenes = [
+        scene_of(five(), pitch=0.4, noise=0.003),
+        scene_of([]),
+        scene_of(TABLE, level=False, noise=0.001),
+        scene_of(TABLE, support=False),
+        scene_of(five()[:1], scale=2.0),
+    ]
+    scenes[0].objects[LAMP].touches_border = True
+    together = surveys(scenes)
+    assert [view.pair_count for view in together] == [20, 0, 6, 6, 0]
+    for view, scene in zip(together, scenes, strict=True):
+        alone = survey(scene)
+        assert view.scene is scene
+        for name in ("frame_from_camera", "center", "size", "first", "second", "value", "margin"):
+            assert np.array_equal(getattr(view, name), getattr(alone, name), equal_nan=True), name
+        for one, other in zip(view.by_type(), alone.by_type(), strict=True):
+            assert np.array_equal(one, other, equal_nan=True)
+        if view.pair_count:
+            assert view.gap(0, 1)[0] == alone.gap(0, 1)[0]
 
 
 def test_an_object_without_a_place_in_3d_is_not_measured():

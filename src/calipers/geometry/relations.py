@@ -69,42 +69,57 @@ class Spread(NamedTuple):
     point: Doubles
 
 
-def spread(centers_camera: Doubles, axes: Doubles, focal_px: float, noise: float) -> Spread:
+def rays(centers_camera: Doubles) -> Doubles:
+    """How far a centre (N, 3) moves when its depth grows by 1 m: the centres at a depth of 1 m."""
+    return np.asarray(centers_camera / np.maximum(centers_camera[:, 2:], 1e-6))
+
+
+def spread(
+    centers_camera: Doubles, slope: Doubles, focal_px: float | Doubles, noise: float | Doubles
+) -> Spread:
     """Return how uncertain box sides and points are (table in the module's docstring).
 
     Args:
         centers_camera: (N, 3) centres in the camera frame, metres.
-        axes: (3, 3) rows: unit axes of the comparison frame in camera coordinates.
-        focal_px: focal length, pixels.
-        noise: standard deviation of a depth reading at one metre, metres.
+        slope: (N, 3) `rays` along the axes of the comparison frame.
+        focal_px: focal length, pixels; of each object (N, 1), or of all.
+        noise: standard deviation of a depth reading at one metre, metres; likewise.
 
-    >>> s = spread(np.array([[0.0, 0.0, 2.0]]), CAMERA_AXES, 500.0, 0.0)
+    >>> center = np.array([[0.0, 0.0, 2.0]])
+    >>> s = spread(center, rays(center) @ CAMERA_AXES.T, 500.0, 0.0)
     >>> (s.side * 1000).round(3).tolist(), (s.point * 1000).round(3).tolist()
     ([[1.155, 1.155, 1.155]], [2.0])
     """
     depth = np.maximum(centers_camera[:, 2:], 1e-6)
     pixel, reading = depth / focal_px, EDGE_NOISE * noise * depth * depth
     ray = centers_camera / depth
-    side = np.sqrt((EDGE_PX * pixel) ** 2 + (reading * (ray @ axes.T)) ** 2)
+    side = np.sqrt((EDGE_PX * pixel) ** 2 + (reading * slope) ** 2)
     point = np.sqrt((POINT_PX * pixel) ** 2 + (reading * reading) * (ray * ray).sum(1)[:, None])
     return Spread(side, point[:, 0])
 
 
-def extent_doubt(sizes: Doubles, depth_m: Doubles, focal_px: float, noise: float) -> Doubles:
+def extent_doubt(
+    sizes: Doubles, depth_m: Doubles, focal_px: float | Doubles, noise: float | Doubles
+) -> Doubles:
     """Return how far the extents of boxes are off, as seen on simulated frames: deviations (N, 3).
 
     Args:
         sizes: (N, 3) extents to the right, forward and up, metres.
         depth_m: (N,) how far the objects are.
-        focal_px: focal length, pixels.
-        noise: standard deviation of a depth reading at one metre, metres.
+        focal_px: focal length, pixels; of each object (N, 1), or of all.
+        noise: standard deviation of a depth reading at one metre, metres; likewise.
 
     >>> extent_doubt(np.array([[0.2, 0.1, 0.3]]), np.array([1.0]), 500.0, 0.002).round(4).tolist()
     [[0.0045, 0.0151, 0.0063]]
     """
-    px, share = (SHARP_PX, SHARP_SHARE) if noise < EXACT_NOISE else (BLURRED_PX, BLURRED_SHARE)
-    shares = np.array([share, HIDDEN_SHARE, share])
+    sharp = np.less(noise, EXACT_NOISE)
+    px = np.where(sharp, SHARP_PX, BLURRED_PX)
+    shares = np.where(sharp, _shares(SHARP_SHARE), _shares(BLURRED_SHARE))
     return np.asarray(np.hypot(px * depth_m[:, None] / focal_px, shares * sizes))
+
+
+def _shares(across: float) -> list[float]:
+    return [across, HIDDEN_SHARE, across]
 
 
 def box_gap(

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calipers.errors import UsageError
+from calipers.io.files import locate, readable
 from calipers.types import Camera, Scene, SceneObject
 
 _VECTOR = pa.list_(pa.float32())
@@ -53,6 +54,8 @@ OBJECT_FIELDS = pa.struct(
         ("cloud_scale", _NUMBER),
     ]
 )
+_UNASKED = ("reference_reason", "role", "segmentation", "score", "pixels")
+_UNASKED_SCENE = ("gravity_source", "gravity_confidence", "caption", "extra", "objects")
 _STATS = ("valid", "min", "p5", "median", "p95", "max", "noise")
 
 SCENE_SCHEMA = pa.schema(
@@ -74,6 +77,11 @@ SCENE_SCHEMA = pa.schema(
         ("objects", pa.list_(OBJECT_FIELDS)),
     ]
 )
+ASKED_COLUMNS = (
+    *(name for name in SCENE_SCHEMA.names if name not in _UNASKED_SCENE),
+    *(f"objects.list.element.{f.name}" for f in OBJECT_FIELDS if f.name not in _UNASKED),
+)
+"""What questions are asked from: all but masks and what is only passed through."""
 _SAME_NAME = tuple(
     name for name in SCENE_SCHEMA.names if name not in ("intrinsics", "extra", "objects")
 )
@@ -153,43 +161,36 @@ def write_scenes(table: pa.Table, sink: Any, metadata: Mapping[str, str] = NO_ME
         writer.add_key_value_metadata(dict(metadata))
 
 
-def _object(row: dict[str, Any]) -> SceneObject:
-    row["bbox"] = tuple(row["bbox"])
-    if row["cloud"] is not None:
-        row["cloud"] = np.asarray(row["cloud"], dtype=np.int16).reshape(-1, 3)
-    return SceneObject(**row)
-
-
-def _clouds(objects: pa.StructArray) -> list[np.ndarray[Any, Any] | None]:
-    """The clouds of all objects, cut from one buffer (no number passes through Python)."""
-    column = objects.field("cloud")
-    numbers = column.values.to_numpy()
-    ends = column.offsets.to_numpy()
+def _cut(column: pa.ListArray, shape: tuple[int, ...]) -> list[np.ndarray[Any, Any] | None]:
+    """The lists of a column as arrays, cut from one buffer (no number passes through Python)."""
+    numbers, ends = column.values.to_numpy(), column.offsets.to_numpy().tolist()
     return [
-        numbers[start:end] if valid else None
+        numbers[start:end].reshape(shape) if valid else None
         for start, end, valid in zip(ends, ends[1:], column.is_valid().to_pylist())
     ]
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    nested = batch.column("objects")
-    objects = nested.flatten()
-    clouds = _clouds(objects)
-    rest = [field.name for field in OBJECT_FIELDS if field.name != "cloud"]
-    plain = pa.StructArray.from_arrays([objects.field(name) for name in rest], names=rest)
-    ready = [row | {"cloud": cloud} for row, cloud in zip(plain.to_pylist(), clouds)]
-    start = 0
-    lengths = [len(row) for row in nested]
-    for row, length in zip(batch.drop_columns(["objects"]).to_pylist(), lengths):
-        yield row | {"objects": ready[start : start + length]}
-        start += length
+def _values(column: pa.Array, name: str) -> list[Any]:
+    """What the objects' field `name` is in memory."""
+    if name == "cloud":
+        return _cut(column, (-1, 3))
+    if column.type == _VECTOR:
+        return _cut(column, (-1,))
+    values: list[Any] = column.to_pylist()
+    return list(map(tuple, values)) if name == "bbox" else values
+
+
+def _objects(objects: pa.StructArray) -> list[SceneObject]:
+    """The objects that are the rows of a column; fields that were not read are the default."""
+    names = [field.name for field in objects.type]
+    columns = [_values(objects.field(name), name) for name in names]
+    return [SceneObject(**dict(zip(names, row))) for row in zip(*columns)]
 
 
 def _scene(row: dict[str, Any]) -> Scene:
     size_wh = (row["width"], row["height"])
     row["camera"] = Camera.from_matrix(np.reshape(row.pop("intrinsics"), (3, 3)), size_wh)
-    row["extra"] = json.loads(row["extra"])
-    row["objects"] = [_object(item) for item in row["objects"]]
+    row["extra"] = json.loads(row.get("extra", "{}"))
     return Scene(**row)
 
 
@@ -199,7 +200,7 @@ def scene_parts(path: str | Path) -> list[Path]:
     Raises:
         UsageError: when there is none.
     """
-    path = Path(path)
+    path = locate(path)
     if path.is_file():
         return [path]
     folder = path / "scenes" if (path / "scenes").is_dir() else path
@@ -210,22 +211,27 @@ def scene_parts(path: str | Path) -> list[Path]:
 
 
 def part_batches(
-    part: Path, row_group: int | None = None, rows: int = 32
+    part: Path,
+    row_group: int | None = None,
+    rows: int = 32,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one file of scenes, or of one of its row groups, `rows` at a time.
+
+    `columns` are those to read, as Parquet spells them (see `ASKED_COLUMNS`); None for all.
 
     Raises:
         UsageError: when the file is no Parquet file or its columns are not those of scenes.
     """
     try:
-        with pq.ParquetFile(part) as file:
+        with pq.ParquetFile(readable(part)) as file:
             if file.schema_arrow.names != SCENE_SCHEMA.names:
                 raise UsageError(
                     f"{part}: not a file of scenes, its columns are "
                     f"{', '.join(file.schema_arrow.names)}"
                 )
             groups = None if row_group is None else [row_group]
-            yield from file.iter_batches(batch_size=rows, row_groups=groups)
+            yield from file.iter_batches(rows, row_groups=groups, columns=columns)
     except pa.ArrowInvalid as error:
         raise UsageError(
             f"{part}: not a readable Parquet file ({str(error).splitlines()[0]})"
@@ -233,8 +239,15 @@ def part_batches(
 
 
 def batch_scenes(batch: pa.RecordBatch) -> Iterator[Scene]:
-    """Yield the scenes that are the rows of a batch, in order."""
-    return map(_scene, _rows(batch))
+    """Yield the scenes that are the rows of a batch, in order.
+
+    Their arrays lie in the batch's memory and cannot be written to.
+    """
+    nested = batch.column("objects")
+    objects = _objects(nested.flatten())
+    ends = np.cumsum([0, *(len(row) for row in nested)]).tolist()
+    for row, start, stop in zip(batch.drop_columns(["objects"]).to_pylist(), ends, ends[1:]):
+        yield _scene(row | {"objects": objects[start:stop]})
 
 
 def read_part(part: Path, places: Sequence[int] | None = None) -> Iterator[Scene]:

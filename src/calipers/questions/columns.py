@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from calipers.errors import UsageError
-from calipers.questions.facts import Survey, survey
+from calipers.questions.facts import Survey, surveys
 from calipers.questions.grammar import FORMS, capital, slot_values
 from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, weights
 from calipers.questions.sampling import Picks, generator, pick
@@ -130,8 +130,17 @@ class Asked:
 
     def add(self, scene: Scene) -> None:
         """Pick the questions of a scene: a pure function of the scene and the arguments."""
+        self.add_all([scene])
+
+    def add_all(self, scenes: Iterable[Scene]) -> None:
+        """Pick the questions of several scenes, in less time than one by one."""
+        for view in surveys(scenes):
+            self._pick(view)
+
+    def _pick(self, view: Survey) -> None:
+        scene = view.scene
         shares = _shares(scene.gravity is not None, self._types, self._mix)
-        rng, view = generator(self.seed, scene.id), survey(scene)
+        rng = generator(self.seed, scene.id)
         picks = pick(view, shares, book().counts, self.count, rng)
         value, outcome = _resolve(view, picks)
         part = _Part(
@@ -281,8 +290,10 @@ def _say(rows: _Rows, pool: _Pool) -> tuple[Positions, Bools]:
 
 def _forms(names: Sequence[str], pool: _Pool) -> Positions:
     """Positions (2, N, 8) in the pool of the `FORMS` of each name, without and with a capital."""
-    forms = [pool.put(_spellings(name)) for name in names]
-    return np.array(forms, np.intp).reshape(-1, 2, len(FORMS)).swapaxes(0, 1)
+    places = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    forms = np.array([pool.put(_spellings(name)) for name in places], np.intp)
+    rows = [places[name] for name in names]
+    return forms.reshape(-1, 2, len(FORMS))[rows].swapaxes(0, 1)
 
 
 @lru_cache(maxsize=2048)

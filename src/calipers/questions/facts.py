@@ -1,17 +1,7 @@
 """What is true of the objects of a scene: every comparison and measure, exactly, with its margin.
 
-A `Survey` holds all quantities of a scene at once, one column for each *case*: an ordered pair of
+A `Survey` holds all `quantities` of a scene at once, one column for each *case*: an ordered pair of
 objects, or one object alone. `measure` reads one fact from it; `questions.sampling` reads many.
-
-Quantities (metres; comparison frame: x right, y forward, z up, see `geometry.relations`)::
-
-    left      x of B − x of A, centres           wide      width of A − width of B
-    above     bottom of A − bottom of B          big       volume of A − volume of B (cubic metres)
-    behind    y of A − y of B, centres           height    extent along z
-    tall      height of A − height of B          width     extent along x
-    distance  between centres                    elevation bottom above the support surface
-    vertical_distance, horizontal_distance       between centres, along z and in the x-y plane
-    gap       between the closest points of the two clouds
 """
 
 from __future__ import annotations
@@ -26,38 +16,16 @@ from numpy.typing import NDArray
 
 from calipers.errors import Skip, UsageError
 from calipers.geometry import relations
-from calipers.geometry.frames import level_from_camera
 from calipers.geometry.relations import Indices, Spread
+from calipers.questions.quantities import ROW, WHOLE, Boxes, Quantities
 from calipers.questions.registry import TYPE_LIST, QuestionType, question_type
 from calipers.types import Doubles, Fact, Floats, Scene, SceneObject
 
-QUANTITIES = (
-    "left", "above", "behind", "tall", "wide", "big",
-    "distance", "gap", "vertical_distance", "horizontal_distance",
-    "height", "width", "elevation",
-)  # fmt: skip
-_PAIRED = 10
-"""Quantities before this position belong to pairs, the others to one object."""
-_ROW = {name: k for k, name in enumerate(QUANTITIES)}
-_WHOLE = ("above", "tall", "wide", "big", "height", "width", "elevation")
-"""Quantities that are only known of objects seen to their ends."""
-_WHOLE_ROWS = [_ROW[name] for name in _WHOLE]
-_LEVEL_ROWS = [_ROW[t.quantity] for t in TYPE_LIST if t.needs_level]
-
 ALL_TYPES = np.arange(len(TYPE_LIST))
-_TYPE_ROW = np.array([_ROW[t.quantity] for t in TYPE_LIST])
+_TYPE_ROW = np.array([ROW[t.quantity] for t in TYPE_LIST])
 _TYPE_SIGN = np.array([[float(t.sign)] for t in TYPE_LIST])
-
-
-PREMISE_DOUBTS = 5.0
-"""A length is asked for when it is at least so many times the doubt about it: it is known to a
-fifth of it, and a false premise ("how far above") is unlikely."""
-TIE_DOUBTS, TIE_SHARE = 1.5, 0.05
-"""Two are called about the same when the doubt is at most so many times the margin of a tie, and
-the margin at most this share of what is compared: else it would hide a clear difference."""
-_FRONTS = np.array([[name == "behind"] for name in QUANTITIES])
-"""Whose hidden backs are no reason against a tie: what is seen of the two is equally far."""
 _COMPARED = np.array([[t.shape != "measure"] for t in TYPE_LIST])
+NO_PAIRS: Indices = np.empty((0, 2), dtype=np.intp)
 
 
 class Survey:
@@ -65,145 +33,52 @@ class Survey:
 
     Attributes:
         objects: (N,) positions of the objects in ``scene.objects``.
-        first, second: (M,) rows into `objects` of each case; for one object alone both are equal.
-        value, margin: (13, M), rows as `QUANTITIES`; NaN where a quantity does not apply or cannot
-            be known in this scene. Gaps are placeholders (0): they cost time; call `gap`.
-        fine: (13, M) whether the margin is a small share of what is compared, so that a tie is one.
-        doubt: (13, M) how far the values are off, a standard deviation (`geometry.relations`).
+        frame_from_camera: (4, 4) from the camera frame to that of comparison.
+        in_camera, center, size, spread, extent: of the objects, as in `Boxes`.
+        first, second, value, margin, doubt: of M cases, as in `Quantities`; pairs come first.
     """
 
     def __init__(self, scene: Scene, objects: Sequence[int], pairs: NDArray[np.intp]) -> None:
         """Survey `objects` (positions in the scene, all lifted) and `pairs` (P, 2) of rows."""
-        self.scene = scene
-        self.objects = list(objects)
-        alone = np.arange(len(self.objects))
-        self.pair_count = len(pairs)
-        self.first: Indices = np.concatenate((pairs[:, 0], alone))
-        self.second: Indices = np.concatenate((pairs[:, 1], alone))
-        self._take_boxes()
-        self.value: Doubles = np.full((len(QUANTITIES), len(self.first)), np.nan)
-        self.margin: Doubles = self.value.copy()
-        self.doubt: Doubles = self.value.copy()
-        self.fine = np.zeros(self.value.shape, dtype=bool)
-        self._fill_pairs(pairs[:, 0], pairs[:, 1])
-        self._fill_alone()
-        self._forget_unknown()
-        self._find_misleading()
+        found = Quantities(Boxes([(scene, objects)]), pairs)
+        self._take(scene, objects, found, np.s_[:], np.s_[:])
+
+    def _take(
+        self, scene: Scene, objects: Sequence[int], found: Quantities, rows: slice, cases: slice
+    ) -> None:
+        """Take what was found of this scene: rows of the boxes, and columns."""
+        boxes, start = found.boxes, rows.start or 0
+        self.scene, self.objects = scene, list(objects)
+        self.frame_from_camera = boxes.frames[0]
+        self.in_camera, self.center = boxes.in_camera[rows], boxes.center[rows]
+        self.size, self.extent = boxes.size[rows], boxes.extent[rows]
+        self.spread = Spread(boxes.spread.side[rows], boxes.spread.point[rows])
+        self.first: Indices = found.first[cases] - start
+        self.second: Indices = found.second[cases] - start
+        self.pair_count = len(self.first) - len(self.objects)
+        self.value, self.margin = found.value[:, cases], found.margin[:, cases]
+        self.doubt = found.doubt[:, cases]
+        self._compared, self._clear = found.compared[:, cases], found.clear[:, cases]
         self._contacts: dict[tuple[int, int], tuple[float, Floats]] = {}
 
-    def _take_boxes(self) -> None:
-        scene = self.scene
-        chosen = [scene.objects[k] for k in self.objects]
-        self.in_camera = np.array([o.center_camera for o in chosen], np.float64).reshape(-1, 3)
-        if scene.gravity is not None:
-            self.frame_from_camera = level_from_camera(scene.gravity, scene.support_plane)
-            self.center = np.array([o.center_level for o in chosen], np.float64).reshape(-1, 3)
-            self.size = np.array([o.size_level for o in chosen], np.float64).reshape(-1, 3)
-        else:
-            self.frame_from_camera = np.eye(4)
-            self.frame_from_camera[:3, :3] = relations.CAMERA_AXES
-            self.center = self.in_camera @ relations.CAMERA_AXES.T
-            size = np.array([o.size_camera for o in chosen], np.float64).reshape(-1, 3)
-            self.size = size[:, [0, 2, 1]]
-        focal = (scene.camera.fx * scene.camera.fy) ** 0.5
-        noise, axes = scene.depth_stats["noise"], self.frame_from_camera[:3, :3]
-        self.spread = relations.spread(self.in_camera, axes, focal, noise)
-        if scene.gravity is None:
-            self._doubt_depth(chosen)
-        self.extent = relations.extent_doubt(self.size, self.in_camera[:, 2], focal, noise)
-        side = np.maximum(self.spread.side, self.extent / 2**0.5)
-        self.doubted = self.spread._replace(side=side)
-
-    def _doubt_depth(self, chosen: Sequence[SceneObject]) -> None:
-        """Where box and readings disagree about how far an object is, trust neither by so much."""
-        mean = np.array([np.nan if o.depth_mean is None else o.depth_mean for o in chosen])
-        doubt = np.nan_to_num(self.in_camera[:, 2] - mean)
-        self.spread.side[:, 1] = np.hypot(self.spread.side[:, 1], 2**0.5 * doubt)
-
-    def _fill_pairs(self, a: Indices, b: Indices) -> None:
-        """Rows left … horizontal_distance of the first P cases."""
-        x, y, z = self.center.T
-        width, depth, height = self.size.T
-        ranked = np.array((-x, z - height / 2, y, height, width, self.size.prod(1)))
-        pairs = np.s_[:_PAIRED, : self.pair_count]
-        value, margin, doubt = self.value[pairs], self.margin[pairs], self.doubt[pairs]
-        value[:6] = ranked.take(a, axis=1) - ranked.take(b, axis=1)
-        offset = self.center.take(b, axis=0) - self.center.take(a, axis=0)
-        dx, dy, dz = offset.T
-        flat = dx * dx + dy * dy
-        value[6], value[7], value[8] = np.sqrt(flat + dz * dz), 0.0, np.abs(dz)
-        value[9] = np.sqrt(flat)
-        ranges = np.array((width, height, np.maximum(width, depth), height, width, ranked[5]))
-        compared = np.maximum(ranges.take(a, axis=1), ranges.take(b, axis=1))
-        self._fill_margins(margin, self.spread, offset, a, b)
-        self.fine[:6, : self.pair_count] = margin[:6] <= TIE_SHARE * compared
-        self._fill_margins(doubt, self.doubted, offset, a, b)
-        doubt[1] = margin[1]  # bottoms are seen, or stand on what is
-        apart, unsure = relations.box_gap(offset, self.size, self.extent, a, b)
-        doubt[7] = np.where((apart > 0) & (apart < PREMISE_DOUBTS * unsure), np.inf, 0.0)
-
-    def _fill_margins(
-        self, margin: Doubles, spread: Spread, offset: Doubles, a: Indices, b: Indices
-    ) -> None:
-        """Margins of the pairs' rows (10, P), from how uncertain sides and points are."""
-        side_x, side_y, side_z = spread.side.T
-        root = 2**0.5
-        sigma = np.array(
-            (
-                side_x / root,
-                side_z,
-                side_y / root,
-                side_z * root,
-                side_x * root,
-                relations.volume_spread(self.size, spread.side),
-                spread.point,
-                side_z / root,
-            )
-        )
-        margins = relations.pair_margin(sigma, a, b)
-        margin[:6], margin[7], margin[8] = margins[:6], margins[6], margins[7]
-        margin[6] = relations.distance_margin(offset, spread.side, a, b)
-        margin[9] = relations.distance_margin(offset[:, :2], spread.side[:, :2], a, b)
-
-    def _fill_alone(self) -> None:
-        """Rows height, width and elevation of the last N cases."""
-        alone = slice(self.pair_count, None)
-        self.value[10, alone] = self.size[:, 2]
-        self.value[11, alone] = self.size[:, 0]
-        self.value[12, alone] = self.center[:, 2] - self.size[:, 2] / 2
-        for margin, spread in ((self.margin, self.spread), (self.doubt, self.doubted)):
-            side = relations.MARGIN_SIGMAS * spread.side
-            margin[10, alone] = 2**0.5 * side[:, 2]
-            margin[11, alone] = 2**0.5 * side[:, 0]
-            margin[12, alone] = side[:, 2]
-
-    def _forget_unknown(self) -> None:
-        if self.scene.gravity is None:
-            self.value[_LEVEL_ROWS] = np.nan
-        elif self.scene.support_plane is None:
-            self.value[_ROW["elevation"]] = np.nan
-        cut = np.array([not self.scene.objects[k].whole for k in self.objects], dtype=bool)
-        if cut.any():
-            unsure = cut[self.first] | cut[self.second]
-            self.value[np.ix_(_WHOLE_ROWS, unsure)] = np.nan
-        row = _ROW["elevation"]
-        on_it = np.abs(self.value[row]) <= self.margin[row]
-        self.value[row, on_it] = self.doubt[row, on_it] = 0.0
-
-    def _find_misleading(self) -> None:
-        """Mark comparisons that are true as defined and that a viewer would deny.
-
-        "Left of" by the boxes' centres while the picture shows it right (things at different
-        distances), and "above" by the bottoms while the middle is lower.
-        """
-        self.misleading = np.zeros(self.value.shape, dtype=bool)
-        boxes = np.array([self.scene.objects[k].bbox for k in self.objects]).reshape(-1, 4)
-        across = boxes[:, 0] + boxes[:, 2] / 2
-        up = self.center[:, 2]
-        shown = (across[self.second] - across[self.first], up[self.first] - up[self.second])
-        for name, seen in zip(("left", "above"), shown, strict=True):
-            row = _ROW[name]
-            self.misleading[row] = self.value[row] * seen < 0
+    @classmethod
+    def all_of(cls, asked: Sequence[tuple[Scene, Sequence[int], Indices]]) -> list[Survey]:
+        """Survey several scenes at once, each as `Survey` does alone, in a fraction of the time."""
+        boxes = Boxes([(scene, objects) for scene, objects, _ in asked])
+        sizes = np.array([(len(pairs), len(objects)) for _, objects, pairs in asked]).reshape(-1, 2)
+        stops = sizes.cumsum(0)
+        starts = stops - sizes
+        shifted = [pairs + start for (_, _, pairs), start in zip(asked, starts[:, 1].tolist())]
+        found = Quantities(boxes, np.concatenate(shifted) if shifted else NO_PAIRS)
+        found.arrange(_scene_by_scene(starts, stops))
+        surveys = []
+        for k, (scene, objects, _) in enumerate(asked):
+            survey = cls.__new__(cls)
+            rows, cases = slice(starts[k, 1], stops[k, 1]), slice(starts[k].sum(), stops[k].sum())
+            survey._take(scene, objects, found, rows, cases)
+            survey.frame_from_camera = boxes.frames[k]
+            surveys.append(survey)
+        return surveys
 
     def by_type(self, types: Indices = ALL_TYPES) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
         """Return sign · quantity, margin and "may be asked", each (T, M), of T of the 43 types.
@@ -213,14 +88,10 @@ class Survey:
         `PREMISE_DOUBTS` times the doubt: A is clearly left of B, the two centres are clearly apart.
         An elevation may also be 0; a gap is asked where the boxes overlap or are clearly apart.
         """
-        size, doubt = np.abs(self.value), self.doubt
-        tie = self.fine & (size <= self.margin)
-        tie &= (doubt <= TIE_DOUBTS * self.margin) | _FRONTS
-        compared = (tie | (size >= doubt)) & ~self.misleading
         rows = _TYPE_ROW[types]
         value = self.value[rows] * _TYPE_SIGN[types]
-        measured = (value >= PREMISE_DOUBTS * doubt[rows]) & ~self.misleading[rows]
-        asked = np.where(_COMPARED[types], compared[rows], measured)
+        measured = self._clear[rows] & (value >= 0)
+        asked = np.where(_COMPARED[types], self._compared[rows], measured)
         return value, self.margin[rows], asked
 
     def gap(self, a: int, b: int) -> tuple[float, Floats]:
@@ -276,6 +147,23 @@ def survey(scene: Scene, limit: int = 1024) -> Survey:
     """
     objects = askable(scene)
     return Survey(scene, objects, _ordered_pairs(len(objects), limit))
+
+
+def surveys(scenes: Iterable[Scene], limit: int = 1024) -> list[Survey]:
+    """`survey` many scenes at once."""
+    named = [(scene, askable(scene)) for scene in scenes]
+    return Survey.all_of(
+        [(scene, objects, _ordered_pairs(len(objects), limit)) for scene, objects in named]
+    )
+
+
+def _scene_by_scene(starts: Indices, stops: Indices) -> Indices:
+    """Order of the cases (first all pairs, then all objects, of S scenes) that keeps together those
+    of a scene; the bounds of its pairs and of its objects are (S, 2)."""
+    pairs = int(stops[-1, 0]) if len(stops) else 0
+    ranges = np.stack((starts, stops), axis=2) + np.array([[[0], [pairs]]])
+    bounds = ranges.reshape(-1, 2).tolist()
+    return np.concatenate([np.arange(0), *(np.arange(start, stop) for start, stop in bounds)])
 
 
 @lru_cache(maxsize=64)
@@ -373,7 +261,7 @@ def _check_knowable(scene: Scene, row: QuestionType, chosen: Sequence[int]) -> N
     for k in chosen:
         if not _placed(scene, scene.objects[k]):
             raise Skip("not_lifted", f"object {k} of scene {scene.id} has no place in 3D")
-        if row.quantity in _WHOLE and not scene.objects[k].whole:
+        if row.quantity in WHOLE and not scene.objects[k].whole:
             raise Skip("not_whole", f"object {k} of scene {scene.id} is not seen to its ends")
 
 
