@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ MOVES = 10
 ROOM_S = 600.0
 """With no actor started after so long the run gives up."""
 LOOK_S = 2.0
+CONNECT_S = 10.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,15 +81,27 @@ def connected(address: str | None) -> Iterator[Any]:
         raise MissingExtraError("--engine ray", "cluster") from error
     mine = not ray.is_initialized()
     if mine:
+        _look_for(address)
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **_alone(address))
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(f"--address: no Ray cluster at {address}: {error}") from error
+            raise UsageError(f"address: no Ray cluster at {address}: {error}") from error
     try:
         yield ray
     finally:
         if mine:
             ray.shutdown()
+
+
+def _look_for(address: str | None) -> None:
+    """Refuse an address at which nobody listens; Ray itself asks for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except OSError as error:
+        raise UsageError(f"address: no Ray cluster at {address}: {error}") from error
 
 
 def _alone(address: str | None) -> dict[str, Any]:
@@ -198,8 +212,8 @@ class _Crowd:
             hand, job = self.busy.pop(reference)
             try:
                 records = self._result(reference)
-            except self.ray.exceptions.ActorDiedError as error:
-                self._lost(job, error)
+            except self._gone() as error:
+                self._lost(hand, job, error)
                 continue
             self.idle.append(hand)
             self.ready, self.failed = time.monotonic(), 0
@@ -219,8 +233,21 @@ class _Crowd:
                 return None
             raise error.cause from error
 
-    def _lost(self, job: tuple[int, Any] | None, error: Exception) -> None:
+    def _gone(self) -> tuple[type[Exception], ...]:
+        """What Ray raises when an actor, or the node that it was on, cannot be reached any more."""
+        errors = self.ray.exceptions
+        return (
+            errors.RayActorError,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.ObjectLostError,
+            errors.OutOfMemoryError,
+        )
+
+    def _lost(self, hand: Any, job: tuple[int, Any] | None, error: Exception) -> None:
         self.counted = float("-inf")
+        with suppress(self.ray.exceptions.RayError):
+            self.ray.kill(hand)  # it may be at work still
         if job is None:
             self.failed += 1
             if self.failed >= MOVES:
