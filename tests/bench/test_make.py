@@ -13,7 +13,7 @@ from PIL import Image
 
 from calipers.bench.blind import baseline
 from calipers.bench.columns import Draft
-from calipers.bench.make import balanced, make, write_depth
+from calipers.bench.make import balanced, even_counts, make, write_depth
 from calipers.cli import main
 from calipers.errors import UsageError
 from calipers.evals.spatialbench import Item, load, missing_pictures
@@ -148,6 +148,18 @@ def test_balance_is_limited_by_the_rarest_answer_when_strict() -> None:
     assert loose == {"yes": 5, "no": 3}
     assert balanced([], 5, rng, strict=True) == []
     assert balanced(drafts[:9], 5, rng, strict=True) == []
+
+
+def test_counts_are_drawn_so_that_the_noun_tells_little() -> None:
+    def counted(scene: int, kind: str, answer: str) -> Draft:
+        return Draft(str(scene), "counting", kind, f"How many {kind}s?", answer, {})
+
+    drafts = [counted(k, "cup", "1") for k in range(9)]
+    drafts += [counted(k, "box", answer) for k, answer in enumerate("1122")]
+    drafts += [counted(9, "dog", "3")]
+    chosen = even_counts(drafts, 5, np.random.default_rng(0))
+    found = Counter((d.cell, d.answer) for d in chosen)
+    assert found == {("box", "1"): 1, ("cup", "1"): 1, ("box", "2"): 2, ("dog", "3"): 1}
 
 
 def test_scenes_come_in_turn() -> None:

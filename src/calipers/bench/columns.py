@@ -131,10 +131,11 @@ def _listed(options: Sequence[str]) -> str:
 
 
 def _count(look: Look, found: Finding) -> Draft:
-    question = f"How many {plural(found.slots['name'])} are there? Answer with a number."
+    kind = found.slots["name"]
+    question = f"How many {plural(kind)} are there? Answer with a number."
     count = found.label or ""
     facts = {"type": "counting", "label": count, "object_index": list(found.object_index)}
-    return _draft(look, "counting", count, question, count, **facts)
+    return _draft(look, "counting", kind, question, count, **facts)
 
 
 def _depth(look: Look, found: Finding) -> Draft:

@@ -95,13 +95,17 @@ def _offers(source: Path, limit: int | None, seed: int) -> Iterator[Offer]:
 def _items(offers: Sequence[Offer], count: int, rng: np.random.Generator) -> list[Item]:
     """The questions of all columns, balanced, in an order that tells nothing."""
     items: list[Item] = []
-    for column, strict in (("positional", True), ("counting", False), ("depth", False)):
-        drafts = balanced([d for one in offers for d in one.single[column]], count, rng, strict)
+    for column in ("positional", "counting", "depth"):
+        every = [draft for one in offers for draft in one.single[column]]
+        if column == "counting":
+            drafts = even_counts(every, count, rng)
+        else:
+            drafts = balanced(every, count, rng, strict=column == "positional")
         items += _numbered(column, [drafts[k] for k in rng.permutation(len(drafts))])
     pairs = {"existence": existence_pairs(offers, count // 2, rng)}
     for column, strict in (("reach", False), ("size", True)):
-        every = [pair for one in offers for pair in one.pairs[column]]
-        pairs[column] = balanced(every, count // 2, rng, strict)
+        two = [pair for one in offers for pair in one.pairs[column]]
+        pairs[column] = balanced(two, count // 2, rng, strict)
     for column, found in pairs.items():
         mixed = [found[k] for k in rng.permutation(len(found))]
         turned = [pair if rng.random() < 0.5 else pair[::-1] for pair in mixed]
@@ -141,6 +145,33 @@ def balanced(
                 chosen += step
             elif not strict:
                 chosen += step[: count - len(chosen)]
+    return chosen
+
+
+def even_counts(drafts: Sequence[Draft], count: int, rng: np.random.Generator) -> list[Draft]:
+    """Draw counts one by one: the rarest answer so far, of a kind that comes with many counts.
+
+    So that a noun tells as little as can be of how many there are.
+    """
+    left = [drafts[k] for k in rng.permutation(len(drafts))]
+    variety = {
+        kind: len({d.answer for d in left if d.cell == kind}) for kind in {d.cell for d in left}
+    }
+    used: Counter[tuple[str, ...]] = Counter()
+    chosen: list[Draft] = []
+    while left and len(chosen) < count:
+        best = min(
+            range(len(left)),
+            key=lambda k: (
+                used["answer", left[k].answer],
+                used["both", left[k].cell, left[k].answer],
+                -variety[left[k].cell],
+                used["scene", left[k].scene],
+            ),
+        )
+        one = left.pop(best)
+        used.update([("answer", one.answer), ("both", one.cell, one.answer), ("scene", one.scene)])
+        chosen.append(one)
     return chosen
 
 
