@@ -217,3 +217,22 @@ def test_the_pictures_of_annotations_may_be_anywhere(tmp_path: Path, capsys: Cap
     assert record["arguments"]["given"]["images"] == str(photos)
     told = complaint([*arguments, "--images", str(tmp_path / "nowhere")], 2, capsys)
     assert f"no such folder of images: {tmp_path / 'nowhere'}" in told
+
+
+def test_an_object_that_the_endpoint_does_not_name_is_left_out_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    photos = write_photos(tmp_path / "photos", 1)
+    with serving([said("Sorry."), said("I cannot tell."), said("mug")]) as server:
+        options = {"base_url": server.url, "concurrency": 1}
+        endpoint = {"entry": "endpoint", "id": "m", "options": options}
+        yaml = write_yaml(tmp_path / "all.yaml", captions=endpoint)
+        arguments = ["scenes", str(photos), "--experts", str(yaml), "--cache", "none"]
+        assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    (scene,) = calipers.read_scenes(tmp_path / "out")
+    assert [item.reference for item in scene.objects] == [None, "the mug"]
+    assert [item.reference_reason for item in scene.objects] == ["no_caption", None]
+    assert scene.extra["experts"]["captions"]["unnamed"] == 1
+    assert "not asked 1 object (no_caption)" in capsys.readouterr().out
+    assert len(server.asked) == 3

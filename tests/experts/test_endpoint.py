@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from typing import Any
 
@@ -139,11 +140,24 @@ def test_too_many_words_are_asked_for_again() -> None:
     ]
 
 
-def test_a_second_refusal_is_an_error() -> None:
+def test_a_second_refusal_costs_that_box_alone() -> None:
+    def answer(body: dict[str, Any]) -> Act:
+        return said("Sorry.") if "in one word" in json.dumps(body) else said("red mug")
+
+    with serving(answer) as server:
+        asks = captioner(server)
+        boxes = np.repeat(BOX, 3, axis=0)
+        assert asks.describe([GREY], [boxes], [[2, 1, 2]]) == [["red mug", None, "red mug"]]
+        count = len(server.asked)
+        assert asks.describe([GREY], [BOX], [[1]]) == [[None]]
+        assert len(server.asked) == count  # what was refused twice is not asked a third time
+
+
+def test_a_second_refusal_to_tag_is_an_error() -> None:
     script = [said("I'm sorry, I can't help with that."), said("Sorry.")]
     wanted = pytest.raises(UnusableError, match=r"^m said 'Sorry\.': it is a refusal")
     with serving(script) as server, wanted:
-        captioner(server).describe([GREY], [BOX], [[6]])
+        tagger(server).tag([GREY])
 
 
 def test_after_an_error_only_what_failed_is_asked_again() -> None:

@@ -120,8 +120,12 @@ class Captioner(Protocol):
         images: Sequence[Image],
         boxes_xyxy: Sequence[Floats],
         words: Sequence[Sequence[int]],
-    ) -> list[list[str]]:
-        """Describe each box of each picture, in at most so many words where the model can."""
+    ) -> list[list[str | None]]:
+        """Describe each box of each picture, in at most so many words where the model can.
+
+        None for a box of which the model says nothing that can be used: its object stays without
+        a caption, and is not asked about. "" takes the phrase that the object was found by.
+        """
         ...
 
 

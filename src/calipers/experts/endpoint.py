@@ -136,21 +136,22 @@ class EndpointCaptioner(_Endpoint):
 
     def __init__(self, client: ChatClient, **options: Any) -> None:
         super().__init__(client, **options)
-        self._known: dict[bytes, str] = {}
+        self._known: dict[bytes, str | None] = {}
 
     def describe(
         self,
         images: Sequence[Image],
         boxes_xyxy: Sequence[Floats],
         words: Sequence[Sequence[int]],
-    ) -> list[list[str]]:
+    ) -> list[list[str | None]]:
         """Describe each box of each picture in at most so many words.
+
+        None for a box for which two answers were no phrase of so many words.
 
         All boxes of the batch are asked about side by side. What was answered is remembered, so
         that asking again picture by picture after an error costs only what failed.
 
         Raises:
-            UnusableError: two answers for a box were no phrase of so many words.
             ChatError: the endpoint failed for one of them.
             EndpointError: it would fail for every picture.
         """
@@ -166,7 +167,9 @@ class EndpointCaptioner(_Endpoint):
         said = iter(in_parallel(lambda job: job(), jobs, self._concurrency))
         return [[next(said) for _ in range(count)] for count in counts]
 
-    def _describe(self, whole: PilImage.Image, small: PilImage.Image, box: Box, most: int) -> str:
+    def _describe(
+        self, whole: PilImage.Image, small: PilImage.Image, box: Box, most: int
+    ) -> str | None:
         if most < 1:
             raise DataError(f"words: wanted 1 or more, got {most}")
         seen = (jpeg(marked(small, box, small.width / whole.width)),
@@ -175,8 +178,14 @@ class EndpointCaptioner(_Endpoint):
         if key not in self._known:
             limit = "in one word" if most == 1 else f"in at most {most} words"
             message = user(CAPTION.format(limit=limit), *map(picture, seen))
-            self._known[key] = self._client.ask([message], lambda reply: phrase(reply, most))
+            self._known[key] = self._phrase(message, most)
         return self._known[key]
+
+    def _phrase(self, message: Message, most: int) -> str | None:
+        try:
+            return self._client.ask([message], lambda reply: phrase(reply, most))
+        except UnusableError:
+            return None
 
 
 class EndpointTagger(_Endpoint):

@@ -43,7 +43,7 @@ _KEPT: Mapping[str, Callable[[Any], bool]] = {
     "tagger": lambda found: _all(found, str),
     "objects": lambda found: _all(found, Proposal),
     "masks": lambda found: isinstance(found, np.ndarray) and found.ndim == 3,
-    "captions": lambda found: _all(found, str),
+    "captions": lambda found: _all(found, str | None),
     "depth": lambda found: isinstance(found, DepthMap),
     "gravity": lambda found: isinstance(found, Gravity | None),
 }
@@ -234,7 +234,7 @@ def _complete(found: list[Any], count: int) -> list[Any]:
     return found
 
 
-def _all(found: Any, kind: type) -> bool:
+def _all(found: Any, kind: Any) -> bool:
     return isinstance(found, list) and all(isinstance(item, kind) for item in found)
 
 

@@ -29,7 +29,11 @@ def word_limit(seed: int, frame_id: str, box_xywh: Sequence[float]) -> int:
 
 
 def caption(frames: Sequence[Frame], ask: Ask, seed: int) -> list[Outcome]:
-    """Give every object without a caption one; its phrase where the expert says nothing."""
+    """Give every object without a caption one; its phrase where the expert's is empty.
+
+    Where the expert tells none (None), the object alone stays without: it becomes one that is not
+    asked about (``no_caption``), and the record says how many there are.
+    """
     todo = [[o for o in frame.objects or () if o.caption is None] for frame in frames]
     open_objects = dict(zip(map(id, frames), todo))
     words = [
@@ -37,12 +41,14 @@ def caption(frames: Sequence[Frame], ask: Ask, seed: int) -> list[Outcome]:
         for frame, objects in zip(frames, todo)
     ]
 
-    def use(frame: Frame, captions: Sequence[str]) -> None:
+    def use(frame: Frame, captions: Sequence[str | None]) -> None:
         objects = open_objects[id(frame)]
         wanted_shape("captions", (len(captions),), (len(objects),))
         for item, text in zip(objects, captions):
-            item.caption = text.strip() or item.phrase
-        frame.filled["captions"] = {"expert": ask.signature}
+            item.caption = None if text is None else text.strip() or item.phrase
+        unnamed = list(captions).count(None)
+        told = {"unnamed": unnamed} if unnamed else {}
+        frame.filled["captions"] = {"expert": ask.signature, **told}
 
     return take(frames, ask(frames, [boxes_of(objects) for objects in todo], words), use)
 
