@@ -8,7 +8,10 @@ again from the cache.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,3 +183,23 @@ def test_the_papers_models(
     assert {scene.intrinsics_source for scene in calipers.read_scenes(tmp_path / "out")} == {
         "assumed_60deg"
     }
+
+
+@pytest.mark.parametrize("hushed", [True, False])
+def test_models_load_without_a_word_under_the_command_alone(
+    hushed: bool, tiny: Callable[..., dict[str, str]]
+) -> None:
+    """Elsewhere the progress bars of transformers stay as its user set them."""
+    folder = tiny("clip", "clip")["id"]
+    command = f"main(['experts', 'check', 'clip', '--source', {folder!r}])"
+    library = f"try_out('clip', {folder!r}, 'cpu', None)"
+    script = (
+        "from calipers.cli import main; from calipers.experts.shelf import try_out; "
+        f"{command if hushed else library}"
+    )
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("TRANSF")}
+    unset.pop("HF_HUB_DISABLE_PROGRESS_BARS", None)
+    done = subprocess.run([sys.executable, "-c", script], env=unset, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert ("it/s]" in done.stderr) is not hushed
+    assert (done.stderr == "") is hushed

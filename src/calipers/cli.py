@@ -25,6 +25,12 @@ app = App(
 )
 
 
+_HUSHED = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 _NO_EXPERT_OPTIONS = ExpertOptions()
 _NO_RUN_OPTIONS = RunOptions()
 _NO_ASK_OPTIONS = AskOptions()
@@ -96,9 +102,16 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def _hush() -> None:
+    """Let models load without a word here and in workers, where the user did not set otherwise."""
+    for name, value in _HUSHED.items():
+        os.environ.setdefault(name, value)
+
+
 def _run(
     verb: Callable[..., dict[str, Any]], source: str, out: str, quiet: bool, given: dict[str, Any]
 ) -> None:
+    _hush()
     if given.get("experts") and not quiet:
         from calipers.experts.choice import choose
 
@@ -375,6 +388,7 @@ def check(
     """
     from calipers.experts.shelf import try_out
 
+    _hush()
     done = try_out(name, source, device, None if image is None else _picture(image))
     print(f"answer    {done.answer}")
     print(f"revision  {done.revision or 'not told'}")

@@ -9,7 +9,6 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -105,9 +104,6 @@ def load_pretrained(
     """
     if revision is not None:
         options["revision"] = revision
-    hub = sys.modules.get("transformers")
-    if hub is not None:
-        hub.utils.logging.disable_progress_bar()
     with _explained(source):
         return load(source, local_files_only=True, **options)
 
