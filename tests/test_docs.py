@@ -17,6 +17,7 @@ from PIL import Image
 
 from calipers.cli import app, main
 from calipers.experts.choice import choose
+from calipers.experts.runner import load_expert
 from calipers.io.questions import QUESTION_SCHEMA
 from calipers.io.records import REASONS, ObjectLists, Record, parse_record
 from calipers.io.scenes import OBJECT_FIELDS, SCENE_SCHEMA
@@ -189,6 +190,25 @@ def test_the_file_of_experts_in_the_docs_can_be_read(tmp_path: Path) -> None:
     assert [entry.name for entry in chosen.experts["gravity"]] == ["geocalib", "normals"]
     assert chosen.experts["captions"][0].id == "my-vlm"
     assert "filter" not in chosen.experts
+
+
+def test_every_line_for_a_server_in_the_docs_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = section(read("docs/experts.md"), "## Models behind a server")
+    lines = [line for line in text.splitlines() if line.startswith("captions: ")]
+    monkeypatch.setenv("HOST_KEY", "k")
+    addresses = []
+    for line in lines:
+        (tmp_path / "experts.yaml").write_text(line)
+        (entry,) = choose(tmp_path / "experts.yaml").experts["captions"]
+        addresses.append(load_expert(entry).revision)
+    assert addresses == [
+        "http://localhost:8000/v1/chat/completions",
+        "http://localhost:11434/v1/chat/completions",
+        "http://localhost:8080/v1/chat/completions",
+        "https://HOST/v1/chat/completions",
+    ]
 
 
 def test_every_type_is_named_with_its_weights() -> None:
