@@ -72,6 +72,7 @@ def test_options_reach_the_run(frames: Path, tmp_path: Path) -> None:
             "vocabulary": None,
             "cache": None,
             "device": None,
+            "images": None,
             "engine": "embedded",
             "address": None,
             "patience": 600.0,
