@@ -30,6 +30,7 @@ ROOM_S = 600.0
 """With no actor started after so long the run gives up."""
 LOOK_S = 2.0
 CONNECT_S = 10.0
+LOCAL = "local"
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Cluster:
     """Where, and with how much each.
 
     Attributes:
-        address: "auto", "HOST:PORT" or "ray://HOST:PORT"; None starts Ray on this machine.
+        address: "auto", "HOST:PORT" or "ray://HOST:PORT"; None takes $RAY_ADDRESS, or where that
+            is not set starts Ray on this machine.
         workers: how many actors; None for as many as there is room for.
         gpu: share of a GPU that each asks for, where there are any.
     """
@@ -80,6 +82,7 @@ def connected(address: str | None) -> Iterator[Any]:
     except ImportError as error:
         raise MissingExtraError("--engine ray", "cluster") from error
     mine = not ray.is_initialized()
+    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
     if mine:
         _look_for(address)
         try:
@@ -93,9 +96,9 @@ def connected(address: str | None) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _look_for(address: str | None) -> None:
+def _look_for(address: str) -> None:
     """Refuse an address at which nobody listens; Ray itself asks for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
     try:
@@ -104,8 +107,8 @@ def _look_for(address: str | None) -> None:
         raise UsageError(f"address: no Ray cluster at {address}: {error}") from error
 
 
-def _alone(address: str | None) -> dict[str, Any]:
-    return {} if address else {"include_dashboard": False}
+def _alone(address: str) -> dict[str, Any]:
+    return {"include_dashboard": False} if address == LOCAL else {}
 
 
 def in_cluster(

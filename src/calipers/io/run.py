@@ -238,9 +238,7 @@ class RunFolder:
         self.goes_on = found is not None and found.get("status") == "running"
         if is_remote(self.path):
             self._there = frozenset(part.name for part in self._parts(self.spec.writes[-1]))
-        else:
-            for stray in self.path.glob("**/.*.tmp"):
-                stray.unlink(missing_ok=True)
+        self._sweep()
         write_json(self.path / "run.json", self._record("running"))
 
     def _make_room(self, found: dict[str, Any] | None) -> None:
@@ -269,6 +267,12 @@ class RunFolder:
             (self.path / folder / "splits.json").unlink(missing_ok=True)
         for name in ("report.html", "skipped.jsonl"):
             (self.path / name).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed had half written."""
+        if not is_remote(self.path):
+            for stray in self.path.glob("**/.*.tmp"):
+                stray.unlink(missing_ok=True)
 
     def _parts(self, kind: str) -> list[Path]:
         folder = self.path / kind
@@ -317,6 +321,7 @@ class RunFolder:
             "experts": _experts(self.spec.experts, total.experts),
         }
         write_json(self.path / "run.json", record)
+        self._sweep()
         return record
 
     def _notes(self, shards: int) -> Iterator[Notes]:
