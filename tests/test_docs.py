@@ -261,9 +261,9 @@ def test_the_figures_of_the_readme_are_in_the_benchmarks() -> None:
 def test_constraints_pin_all_that_the_package_names() -> None:
     project = tomllib.loads(read("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
-    groups = ("samples", "sim", "serve", "mcp", "dev")
+    groups = ("samples", "sim", "serve", "mcp", "remote", "cluster", "dev")
     named = sum((extras[group] for group in groups), project["dependencies"])
     wanted = {re.split(r"[^\w-]", line)[0].lower() for line in named} - {"calipers"}
     pinned = re.findall(r"^([\w.-]+)==\S+$", read("constraints.txt"), re.MULTILINE)
-    assert len(wanted) == 26
+    assert len(wanted) == 31
     assert wanted <= {name.lower() for name in pinned}
