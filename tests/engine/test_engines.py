@@ -12,10 +12,11 @@ import pytest
 
 from calipers import pipeline
 from calipers.engine.share import gpu_share
-from calipers.errors import UsageError
+from calipers.errors import RunError, UsageError
 from calipers.experts.choice import choose
 from calipers.pipeline import Options
 from known_experts import write_photos, write_yaml
+from tiny_frames import write_frames
 
 COUNT = 40
 POISON = {5: "crash", 6: "hang", 34: "eat"}
@@ -100,3 +101,13 @@ def test_the_share_of_a_gpu(tmp_path: Path) -> None:
     assert {e.name: e.gpu for e in chosen} == {"moge2": 0.5, "sam2-small": None}
     assert gpu_share(chosen) == 0.6  # sam2-small's row has no size
     assert gpu_share(chosen * 4) == 1
+
+
+def test_parts_that_ended_up_elsewhere_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calipers.work.write_part", lambda *given: None)
+    with pytest.raises(RunError, match="do all workers write to the same folder"):
+        pipeline.build(write_frames(tmp_path / "frames", 1), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "running"
