@@ -42,7 +42,7 @@ CARRIER_M = 0.04
 CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
 _PAD = 8
-_TOUCHING_M = 0.02
+_TOUCHING_M, _BELOW_M = 0.02, 0.004
 _CAMERA_AXES = np.eye(3)
 
 
@@ -285,19 +285,22 @@ def _level_box(
     if cleaned.hidden_share < 0.15:
         far = box.far_side(seen.along(axes[1]), cleaned.pixels, footprint_m)
         high[1] = max(high[1], min(far, low[1] + 1.3 * (high[0] - low[0])))
-    if base is not None and _carries(base, low, high):
+    if base is not None and _carries(base, low, high, view.exact):
         low[2] = base.height
     return low + transform[:3, 3], high + transform[:3, 3]
 
 
-def _carries(base: Base, low: Doubles, high: Doubles) -> bool:
+def _carries(base: Base, low: Doubles, high: Doubles, exact: bool) -> bool:
     """Whether an object with these box ends (right, ahead, up) stands on the surface.
+
+    No part of it is seen below the surface, but for noise.
 
     The line of sight under a standing object meets the surface before the object's middle; under a
     hanging one it goes on behind it.
     """
     gap = low[2] - base.height
-    if abs(gap) < _TOUCHING_M:
+    below = _BELOW_M if exact else _TOUCHING_M
+    if -below < gap < _TOUCHING_M:
         return True
     return bool(0 < gap < 0.8 * (high[2] - low[2]) and base.ahead < (low[1] + high[1]) / 2)
 
