@@ -56,7 +56,7 @@ class Counts:
         """
         self.add_answers(table)
         self.repeated += len(table) - _different(table, "scene_id", "question")
-        about = pc.binary_join(table.column("objects"), "\n")
+        about = pc.binary_join(table.column("objects"), "\n")  # type: ignore[attr-defined, unused-ignore]
         self.reworded += len(table) - _different(
             table.append_column("about", about), "scene_id", "type", "about"
         )

@@ -308,10 +308,10 @@ class QuestionStream:
                 rows = rows.take(pa.array(range(first, len(batch), reader.among), pa.int64()))
             passed += len(batch)
             if splits is not None:
-                found = splits.take(pc.index_in(rows.column("id"), splits.field("scene_id")))
+                found = splits.take(pc.index_in(rows.column("id"), splits.field("scene_id")))  # type: ignore[attr-defined, unused-ignore]
                 if found.field("split").null_count:
                     raise UsageError(f"{unit.part}: its splits are of other scenes; split it again")
-                rows = rows.filter(pc.equal(found.field("split"), self.split))
+                rows = rows.filter(pc.equal(found.field("split"), self.split))  # type: ignore[attr-defined, unused-ignore]
             yield rows
 
 
