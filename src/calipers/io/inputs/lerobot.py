@@ -15,6 +15,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
@@ -25,8 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calipers.errors import Skip, UsageError
-from calipers.io.inputs.shards import FrameSource, Line, Lines, Refused
-from calipers.io.inputs.tables import Span, spans
+from calipers.io.inputs.shards import FrameSource, Line, Refused
+from calipers.io.inputs.tables import Span, SpanIndex
 
 INFO = "meta/info.json"
 TASKS = "meta/tasks.parquet"
@@ -118,25 +119,6 @@ def _objects(text: str, cell: str) -> Line:
     return {name: fields[name] for name in ("objects", "contacts", "robot") if name in fields}
 
 
-@dataclass(frozen=True, slots=True)
-class LeRobotIndex:
-    """The rows of all files, one file after another."""
-
-    root: str
-    names: tuple[str, ...]
-    ends: tuple[int, ...]
-    pictures: Pictures
-    tasks: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return self.ends[-1]
-
-    def lines(self, first: int, count: int) -> Lines:
-        """Some of the rows."""
-        some = tuple(spans(self.names, self.ends, first, count))
-        return LeRobotLines(self.root, some, self.pictures, self.tasks)
-
-
 def is_lerobot(root: Path) -> bool:
     """Whether a folder is a LeRobot dataset."""
     return (root / INFO).is_file() and (root / "data").is_dir()
@@ -159,7 +141,8 @@ def open_lerobot(root: Path) -> FrameSource:
         digest.update(f"{name} {file.stat().st_size}\n".encode())
     if not sum(counts):
         raise UsageError(f"{root} has no frames")
-    index = LeRobotIndex(str(root), names, tuple(accumulate(counts)), pictures, _tasks(root))
+    take = partial(LeRobotLines, str(root), pictures=pictures, tasks=_tasks(root))
+    index = SpanIndex(names, tuple(accumulate(counts)), take)
     return FrameSource(root, root, index, np.zeros(0, dtype=np.int64), digest.hexdigest())
 
 

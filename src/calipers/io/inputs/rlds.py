@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import accumulate, islice
 from pathlib import Path
@@ -19,8 +20,8 @@ import numpy as np
 
 from calipers.errors import UsageError
 from calipers.io.inputs.listings import natural, parse_line
-from calipers.io.inputs.shards import FrameSource, Line, Lines
-from calipers.io.inputs.tables import Span, spans
+from calipers.io.inputs.shards import FrameSource, Line
+from calipers.io.inputs.tables import Span, SpanIndex
 
 STEPS = "steps.jsonl"
 _FILES = {"image": "file_name", "depth": "depth_file_name"}
@@ -72,22 +73,6 @@ def step_line(record: dict[str, Any], episode: str, step: int) -> Line:
     return line
 
 
-@dataclass(frozen=True, slots=True)
-class RldsIndex:
-    """The steps of all episodes, one episode after another."""
-
-    root: str
-    names: tuple[str, ...]
-    ends: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return self.ends[-1]
-
-    def lines(self, first: int, count: int) -> Lines:
-        """Some of the steps."""
-        return RldsLines(self.root, tuple(spans(self.names, self.ends, first, count)))
-
-
 def is_rlds(root: Path) -> bool:
     """Whether a folder holds exported episodes."""
     return any(root.glob(f"*/{STEPS}"))
@@ -111,5 +96,6 @@ def open_rlds(root: Path) -> FrameSource:
         digest.update(f"{path.parent.name} {path.stat().st_size}\n".encode())
     if not sum(counts):
         raise UsageError(f"{root} has no steps")
-    index = RldsIndex(str(root), tuple(p.parent.name for p in files), tuple(accumulate(counts)))
+    names = tuple(path.parent.name for path in files)
+    index = SpanIndex(names, tuple(accumulate(counts)), partial(RldsLines, str(root)))
     return FrameSource(root, root, index, np.zeros(0, dtype=np.int64), digest.hexdigest())

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -60,6 +61,22 @@ def spans(names: Sequence[str], ends: Sequence[int], first: int, count: int) -> 
         taken = min(count, ends[at] - first)
         yield Span(names[at], first - start, taken)
         first, count = first + taken, count - taken
+
+
+@dataclass(frozen=True, slots=True)
+class SpanIndex:
+    """The records of files, one file after another; `take` makes lines of spans of them."""
+
+    names: tuple[str, ...]
+    ends: tuple[int, ...]
+    take: Callable[[tuple[Span, ...]], Lines]
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def lines(self, first: int, count: int) -> Lines:
+        """Some of the records."""
+        return self.take(tuple(spans(self.names, self.ends, first, count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +173,6 @@ def _of_contract(name: str, value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class TableIndex:
-    """The rows of Parquet files, one file after another."""
-
-    root: str
-    names: tuple[str, ...]
-    ends: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return self.ends[-1]
-
-    def lines(self, first: int, count: int) -> Lines:
-        """Some of the rows."""
-        return TableLines(self.root, tuple(spans(self.names, self.ends, first, count)))
-
-
 def open_tables(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
     """Parquet files as one input.
 
@@ -186,7 +187,7 @@ def open_tables(path: Path, root: Path, files: Sequence[Path]) -> FrameSource:
         digest.update(_footer(file))
     if not sum(counts):
         raise UsageError(f"{path} has no records")
-    index = TableIndex(str(root), names, tuple(accumulate(counts)))
+    index = SpanIndex(names, tuple(accumulate(counts)), partial(TableLines, str(root)))
     return FrameSource(path, root, index, _repeats(files), digest.hexdigest())
 
 
