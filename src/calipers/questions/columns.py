@@ -202,6 +202,7 @@ class _Rows(NamedTuple):
 
     @classmethod
     def of(cls, parts: Sequence[_Part]) -> _Rows:
+        """Put the questions of several scenes one after another."""
         counts = [len(part.value) for part in parts]
         sizes = np.cumsum([0, *(len(part.names) for part in parts)])[:-1]
         shift = np.repeat(sizes, counts)
