@@ -1,6 +1,7 @@
 """Questions of several steps, answered by a perfect planner over the measuring tools.
 
     python -m benchmarks.multistep [--frames 60] [--first-seed 4000] [--questions 26] [--details]
+                                   [--coordinator]
 
 Simulated rooms and table-tops are lifted and asked (`calipers.questions.multistep`), of each kind
 the same number a frame at most. The planner plays the language model: it makes the calls of the
@@ -12,6 +13,12 @@ What is asked is decided on the frame with exact depth; the same questions are t
 the depth of a camera with all its faults. Labels (names, sides, hours, counts, orders) have to be
 equal, lengths within 10 %; no answer is wrong. What the faulty frames would be asked themselves is
 judged too.
+
+With `--coordinator` the same questions go to `calipers.reason`, in words: a scripted language model
+(`benchmarks.multistep_script`) looks which objects there are, measures, computes by the calculator
+and answers, and what the coordinator lets stand is judged by the rules of the test set
+(`calipers.evals.multistep_score`). Where the frame with faults is asked the questions of the exact
+one, objects are called by their numbers: their names may differ.
 """
 
 from __future__ import annotations
@@ -26,6 +33,8 @@ import numpy as np
 from benchmarks import one_thread
 from benchmarks.accuracy import truth_boxes
 from benchmarks.contact import wilson
+from benchmarks.multistep_script import ask
+from calipers.evals.multistep_score import is_right as reads_right
 from calipers.io.masks import decode_mask
 from calipers.questions.multistep.asking import MultistepQuestion, ask_multistep
 from calipers.questions.multistep.planner import conclude, problem_of, tool_calls
@@ -95,18 +104,22 @@ class Table:
         self.judged: Counter[tuple[str, str]] = Counter()
         self.labels: dict[str, Counter[str]] = {}
         self.wrong: list[str] = []
+        self.numbers = self.untraced = self.calls = 0
 
     def add(
-        self, condition: str, question: MultistepQuestion, said: Solution | None, true: Solution
+        self,
+        condition: str,
+        question: MultistepQuestion,
+        right: bool,
+        told: str,
+        true: Solution,
     ) -> None:
-        right = is_right(said, true)
         self.right[condition, question.type] += right
         self.judged[condition, question.type] += 1
         if condition == CONDITIONS[0]:
             label = question.label or "length"
             self.labels.setdefault(question.type, Counter())[label] += 1
         if not right:
-            told = "nothing" if said is None else f"{said.label} {said.value}"
             self.wrong.append(
                 f"{condition}: {question.scene_id} {question.type} {question.objects} "
                 f"{question.given}: {told} for {true.label} {true.value}"
@@ -129,20 +142,42 @@ class Table:
         )
 
 
-def judge(made: RoomFrame, faulty: Frame, questions: int, table: Table) -> None:
+def by_plan(question: MultistepQuestion, session: Session, true: Solution) -> tuple[bool, str]:
+    """Whether the planner over the tools is right, and what it says."""
+    said = answered(question, session)
+    return is_right(said, true), "nothing" if said is None else f"{said.label} {said.value}"
+
+
+def by_coordinator(
+    question: MultistepQuestion, session: Session, true: Solution, own: bool, table: Table
+) -> tuple[bool, str]:
+    """Whether the coordinator's answer is right, and what it says; its numbers are counted."""
+    found = ask(question, session, question.objects if own else question.object_index)
+    loose = [result for result in found.results if result.value.get("untraced")]
+    table.numbers += len(found.numbers)
+    table.untraced += sum(not number.good for number in found.numbers) + len(loose)
+    table.calls += len(found.results)
+    facts = {"type": question.type, "objects": question.objects}
+    facts |= {"label": true.label, "value": true.value}
+    return found.answered and reads_right(facts, found.text) is True, str(found)
+
+
+def judge(
+    made: RoomFrame, faulty: Frame, questions: int, table: Table, coordinator: bool = False
+) -> None:
     scene = lifted(made.frame)
     asked = ask_multistep(scene, questions, 0)
     other = lifted(faulty)
     theirs = ask_multistep(other, questions, 0)
     for condition, lifting, some in zip(CONDITIONS, (scene, other, other), (asked, asked, theirs)):
-        session = Session.of_scene(lifting)
+        session, own = Session.of_scene(lifting), condition != CONDITIONS[1]
         for question in distinct(some):
-            table.add(
-                condition,
-                question,
-                answered(question, session),
-                true_answer(question, lifting, made.truth),
-            )
+            true = true_answer(question, lifting, made.truth)
+            if coordinator:
+                right, said = by_coordinator(question, session, true, own, table)
+            else:
+                right, said = by_plan(question, session, true)
+            table.add(condition, question, right, said, true)
 
 
 def distinct(asked: Sequence[MultistepQuestion]) -> Iterator[MultistepQuestion]:
@@ -167,13 +202,19 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=4000)
     parser.add_argument("--questions", type=int, default=26)
     parser.add_argument("--details", action="store_true")
+    parser.add_argument("--coordinator", action="store_true", help="ask calipers.reason")
     given = parser.parse_args()
     one_thread()
     table = Table()
     for made, faulty in rooms(given.frames, given.first_seed):
-        judge(made, faulty, given.questions, table)
+        judge(made, faulty, given.questions, table, given.coordinator)
     for condition in CONDITIONS:
         print(table.line(condition))
+    if given.coordinator:
+        print(
+            f"multistep, coordinator: {table.calls} tool calls, {table.numbers} numbers in "
+            f"answers, {table.untraced} untraced"
+        )
     if given.details:
         for kind, labels in table.labels.items():
             print(f"   {kind}: {dict(labels.most_common(12))}")

@@ -51,6 +51,11 @@ SMALL = {
         (f"bytes a question, {NUMBER} kB a scene", 5, 60),
         (f"10,000,000 scenes: {NUMBER} GB of scenes", 50, 600),
     ],
+    ("multistep", "--frames", "2", "--first-seed", "4002", "--coordinator"): [
+        (f"multistep, exact depth: {NUMBER} %", 90, 100),
+        (f"multistep, a camera's faults, the same questions: {NUMBER} %", 80, 100),
+        (f"multistep, coordinator: .* in answers, {NUMBER} untraced", 0, 0),
+    ],
     ("reason", "--frames", "2"): [
         (f"reason, script in the process: {NUMBER} ms a step", 0.2, 300),
         (f"reason, script behind HTTP: {NUMBER} ms a step", 0.5, 600),

@@ -62,6 +62,10 @@ KNOWN = {
         ("r1 + 2 × r3.width", 1.4, "m"),
         ("R1 ÷ r2", 2, ""),
         ("4 m / min(2, 8)", 2, "m"),
+        ("round(r1 / (30 cm))", 3, ""),
+        ("floor(r1 / (30 cm)) + ceil(r1 / (30 cm))", 7, ""),
+        ("count(r1 < 1 m, r2 <= 50 cm, r3.width >= r2 - 40 cm)", 2, ""),
+        ("3 - count(2 > 1)", 2, ""),
     ],
 )
 def test_what_comes_out(expression: str, value: float, unit: str) -> None:
@@ -102,6 +106,9 @@ def test_what_comes_out(expression: str, value: float, unit: str) -> None:
         ("(1 m", "wanted ')', got 'the end'"),
         ("", "wanted a number, got 'the end'"),
         ("3 m to", "wanted a unit after 'to', got 'the end'"),
+        ("round(3 m)", "wanted a plain number, got a length"),
+        ("count(r1)", "wanted < or > in count(), got ')'"),
+        ("count(r1 < 1)", "units do not fit: < of a length and a plain number"),
         ("sqrt(1, 2)", "wanted one argument, got 2"),
         ("(" * 41 + "1" + ")" * 41, "more than 40 brackets in brackets"),
         ("1+" * 300 + "1", f"wanted at most {LONGEST} characters"),
@@ -129,6 +136,12 @@ def test_margins_go_into_what_is_computed() -> None:
 )  # fmt: skip
 def test_comparisons_know_their_margin(expression: str, verdict: str) -> None:
     assert calculate(expression, KNOWN).verdict == verdict
+
+
+def test_a_count_moves_with_what_is_in_doubt() -> None:
+    assert calculate("count(r1 < 1.02 m, r2 < 1 m)", KNOWN).margin == 1  # 1 m ± 0.03
+    assert calculate("count(r1 < 1.2 m, r2 < 1 m)", KNOWN).margin == 0
+    assert calculate("count(r1 < 3.7 m)", KNOWN).literals[0].text == "3.7 m"
 
 
 def test_which_numbers_were_written_out() -> None:

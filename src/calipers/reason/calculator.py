@@ -9,6 +9,7 @@ written                                 meaning
 ``5 m / 2 s``, ``3 m/s``                quotients
 ``sqrt(r1^2 + r2^2) to cm``             functions; at the end, the unit to tell it in
 ``r1 + 5 cm < r2``                      compares: yes, no, or unsure within the margin
+``count(r1 < 1 m, r2 < 1 m)``           how many of the comparisons hold
 ======================================  ==========================================================
 
 Nothing else is understood: no names, no attributes of objects, nothing of Python is run. Units are
@@ -358,6 +359,8 @@ class _Parser:
         self.place += 1
         if name == "pi":
             return Quantity(math.pi)
+        if name == "count":
+            return self.count()
         if name not in FUNCTIONS:
             hint = "; write 1 before a unit" if name in UNITS else ""
             raise CalculationError(f"unknown name {name[:40]!r}{hint}")
@@ -367,6 +370,24 @@ class _Parser:
             values.append(self.sum())
         self.want(")")
         return FUNCTIONS[name](values)
+
+    def count(self) -> Quantity:
+        """How many of the comparisons in brackets hold."""
+        self.want("(")
+        held = self.holds()
+        while self.take(","):
+            held += self.holds()
+        self.want(")")
+        return Quantity(float(held))
+
+    def holds(self) -> int:
+        left = self.sum()
+        compared = self.take(*_COMPARISONS)
+        if compared is None:
+            raise CalculationError(f"wanted < or > in count(), got {self.next or 'the end'!r}")
+        right = self.sum()
+        same(compared, left, right)
+        return _COMPARISONS[compared](left.value, right.value)
 
 
 def last_step(text: str) -> float:
@@ -430,6 +451,18 @@ def _turning(function: Callable[[float], float]) -> Function:
     return apply
 
 
+def _whole(function: Callable[[float], int]) -> Function:
+    """Of a plain number, to a whole one."""
+
+    def apply(values: Sequence[Quantity]) -> Quantity:
+        value = _one(values)
+        if value.powers != PLAIN:
+            raise CalculationError(f"wanted a plain number, got {name_of(value.powers)}")
+        return Quantity(float(function(value.value)))
+
+    return apply
+
+
 def _atan2(values: Sequence[Quantity]) -> Quantity:
     if len(values) != 2:
         raise CalculationError(f"wanted two arguments, got {len(values)}")
@@ -449,5 +482,6 @@ FUNCTIONS: Mapping[str, Function] = {
     "sin": _turned(math.sin), "cos": _turned(math.cos), "tan": _turned(math.tan),
     "asin": _turning(math.asin), "acos": _turning(math.acos), "atan": _turning(math.atan),
     "atan2": _atan2,
+    "round": _whole(round), "floor": _whole(math.floor), "ceil": _whole(math.ceil),
 }  # fmt: skip
 """What may be called, on quantities."""

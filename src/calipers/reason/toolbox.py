@@ -45,7 +45,8 @@ class Calculate(BaseModel):
     """Compute with units: + - * / ^, sqrt, min, max, mean, hypot, sin, acos, …; < and > compare.
 
     Name results of other tools: r1 + r2, r3.width. A unit for the result stands after "to":
-    "sqrt(r1^2 + r2^2) to cm".
+    "sqrt(r1^2 + r2^2) to cm". round, floor and ceil give whole numbers; count(r1 < 1 m, r2 < 1 m)
+    tells how many comparisons hold.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
