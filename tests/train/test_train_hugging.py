@@ -131,6 +131,7 @@ def recipe(run: Path, out: Path, steps: int) -> Recipe:
     fields = {
         "model": "unused", "out": out, "data": [{"run": run, "types": ["left_predicate"]}],
         "stages": stages, "pictures": 2, "turns": 2, "checkpoint": 2, "device": "cpu", "threads": 1,
+        "evaluate": {"run": run, "types": ["left_predicate"], "questions": 2, "every": 2},
     }  # fmt: skip
     return make_recipe(fields)
 
@@ -151,11 +152,15 @@ def test_two_stages_learn_and_go_on_with_the_same_losses(run: Path, tmp_path: Pa
         told.clear()
         with suppress(Killed):
             train(recipe(run, out, 4), tell, chat_of("qwen3_vl"))
-        return [record["loss"] for record in told if record["stage"] == "instruction"]
+        mine = [record for record in told if record["stage"] == "instruction"]
+        return [record["loss"] for record in mine if "loss" in record]
 
     stop = False
     whole = losses(tmp_path / "a")
     assert whole[-1] < whole[0]
+    evaluated = [(r["stage"], r["step"]) for r in told if "evaluation" in r]
+    assert evaluated == [("projector", 2), ("instruction", 2), ("instruction", 4)]
+    assert [r["evaluation"]["questions"] for r in told if "evaluation" in r] == [2, 2, 2]
     names = {path.name for path in (tmp_path / "a" / "1-instruction").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "calipers.json"} <= names
     stop = True

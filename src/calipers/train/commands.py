@@ -13,10 +13,10 @@ EVERY = 20
 def train(recipe: Path, /, *, quiet: bool = False) -> None:
     """Train a model that measures, by a recipe; goes on where it stopped.
 
-    Example: calipers train recipes/train_nano.yaml
+    Example: calipers train recipes/train/nano.yaml
 
     Args:
-        recipe: A YAML file; docs/train.md lists its fields.
+        recipe: A YAML file; the fields are those of calipers.train.recipe, see docs/train.md.
         quiet: Print nothing but errors.
     """
     from calipers.train.run import train as run
@@ -29,8 +29,10 @@ def train(recipe: Path, /, *, quiet: bool = False) -> None:
 def _tell(record: dict[str, Any]) -> None:
     name, step = record["stage"], record["step"]
     if "evaluation" in record:
-        said = ", ".join(f"{name} {share} %" for name, share in record["evaluation"].items())
-        sys.stderr.write(f"{name} {step}: {said}\n")
+        shares = dict(record["evaluation"])
+        asked = shares.pop("questions")
+        said = ", ".join(f"{rule} {share} %" for rule, share in shares.items())
+        sys.stderr.write(f"{name} {step}: of {asked} questions {said or 'none is scored'}\n")
     elif step % EVERY == 0 or step == record["of"]:
         speed = (
             f", {record['tokens'] / record['seconds']:.0f} tokens/s" if "tokens" in record else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -38,15 +38,19 @@ def drawn(wanted: Evaluation) -> list[Asked]:
         UsageError: the run has none.
     """
     frames = Frames.under(frames_root(wanted.run, wanted.frames))
-    if wanted.ask == "plain":
-        return _plain(wanted, frames)
+    found = (_plain if wanted.ask == "plain" else _of_a_run)(wanted, frames)
+    if not found:
+        raise UsageError(f"{wanted.run}: there is nothing to ask in an evaluation")
+    return found
+
+
+def _of_a_run(wanted: Evaluation, frames: Frames) -> list[Asked]:
+    """Questions as of ``calipers ask``."""
     stream = QuestionStream(
         wanted.run, seed=wanted.seed, split=wanted.split, types=wanted.types, rank=0, world_size=1,
         fields=(*COLUMNS, "depth_image"),
     )  # fmt: skip
     rows = list(islice(stream, MOST_READ))
-    if not rows:
-        raise UsageError(f"{wanted.run}: there is nothing to ask in an evaluation")
     order = generator(wanted.seed, "evaluation").permutation(len(rows))[: wanted.questions]
     return [
         Asked(case(rows[k]), frames.seen(rows[k]["image"], rows[k]["depth_image"])) for k in order
@@ -66,17 +70,30 @@ def _plain(wanted: Evaluation, frames: Frames) -> list[Asked]:
     return found[: wanted.questions]
 
 
-def evaluate(
-    model: Answerer, wanted: Evaluation, frame_of: Callable[[Seen], Frame] | None = None
-) -> Report:
+def examiner(
+    wanted: Evaluation | None, frame_of: Callable[[Seen], Frame] | None = None
+) -> Callable[[Answerer], dict[str, Any]] | None:
+    """What evaluates a model each time; None where the recipe wants nothing.
+
+    The questions are drawn at once, so that a run without any ends before its first step.
+
+    Raises:
+        UsageError: the run has none.
+    """
+    if wanted is None:
+        return None
+    asked, read = drawn(wanted), frame_of or Cache.frames()
+    return lambda model: summary(evaluate(model, asked, read))
+
+
+def evaluate(model: Answerer, asked: Sequence[Asked], read: Callable[[Seen], Frame]) -> Report:
     """Let a model answer, and score what it says.
 
     Args:
         model: see `calipers.model.answering.load`.
-        wanted: which questions.
-        frame_of: reads frames (default: from disk).
+        asked: see `drawn`.
+        read: reads frames.
     """
-    asked, read = drawn(wanted), frame_of or Cache.frames()
     said = answers(model, ((read(one.seen), one.case.question) for one in asked))
     given = {one.case.id: text for one, text in zip(asked, said)}
     return report("evaluation", score([one.case for one in asked], given))
@@ -91,8 +108,9 @@ SHOWN = (
 """Kind of question and rule of what is told during training."""
 
 
-def summary(found: Report) -> Mapping[str, Any]:
-    """Shares in percent: of the `SHOWN`, those that the questions have."""
+def summary(found: Report) -> dict[str, Any]:
+    """How many questions, and shares in percent: of the `SHOWN`, those that the questions have."""
     rows = {(row.tag, row.rule.partition("@")[0]): row.mean.mean for row in found.rows}
     shown = {f"{tag} {name}": rows[tag, name] for tag, name in SHOWN if (tag, name) in rows}
-    return {name: round(100 * share, 1) for name, share in shown.items() if share is not None}
+    shares = {name: round(100 * share, 1) for name, share in shown.items() if share is not None}
+    return {"questions": found.cases} | shares

@@ -21,7 +21,7 @@ from calipers.model.answering import SETTINGS, ChatAnswerer
 from calipers.model.bases import PROJECTOR, VISION
 from calipers.model.hugging import Chat, check_depth, collate, load_chat
 from calipers.train.data import Cache, Sample, samples
-from calipers.train.evaluate import evaluate, summary
+from calipers.train.evaluate import examiner
 from calipers.train.recipe import Part, Recipe, Stage
 from calipers.types import Frame
 
@@ -81,6 +81,7 @@ class _Run:
         self.recipe, self.stage, self.number = recipe, stage, number
         self.folder, self.chat, self.tell = folder, chat, tell
         self.cache: Callable[[Any], Frame] = Cache.frames(2000)
+        self.examine = examiner(recipe.evaluate, self.cache)
 
     def train(self, model: Any) -> Any:
         """Train a model; what comes back has no adapters any more."""
@@ -155,18 +156,20 @@ class _Run:
             """Hands on what the trainer logs, and evaluates."""
 
             def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-                if "loss" in logs:
+                if "loss" in logs and state.is_world_process_zero:
                     record = {"stage": stage.name, "step": state.global_step, "of": stage.steps}
                     run.tell(record | {"loss": logs["loss"], "rate": logs["learning_rate"]})
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 wanted = recipe.evaluate
-                if wanted is not None and state.global_step % wanted.every == 0:
-                    learner.eval()
-                    found = summary(evaluate(ChatAnswerer(learner, run.chat), wanted, run.cache))
-                    learner.train()
-                    record = {"stage": stage.name, "step": state.global_step}
-                    run.tell(record | {"evaluation": found})
+                if run.examine is None or wanted is None or state.global_step % wanted.every:
+                    return
+                learner.eval()
+                found = run.examine(ChatAnswerer(learner, run.chat))
+                learner.train()
+                if state.is_world_process_zero:
+                    record = {"stage": stage.name, "step": state.global_step, "evaluation": found}
+                    run.tell(record)
 
         class Trainer(trl.SFTTrainer):  # type: ignore[misc]
             """With a learning rate of its own for each part."""

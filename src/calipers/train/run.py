@@ -55,17 +55,16 @@ def is_nano(model: str) -> bool:
 
 def _nano(recipe: Recipe, tell: Tell) -> Path:
     from calipers.model.answering import SETTINGS, NanoAnswerer
-    from calipers.train.data import Cache
-    from calipers.train.evaluate import evaluate, summary
+    from calipers.train.evaluate import examiner
     from calipers.train.nano import Trainer
 
-    frames, wanted = Cache.frames(), recipe.evaluate
+    examine = examiner(recipe.evaluate)
 
     def look(model: Any) -> dict[str, Any]:
-        assert wanted is not None
-        return dict(summary(evaluate(NanoAnswerer(model, recipe.see), wanted, frames)))
+        assert examine is not None
+        return examine(NanoAnswerer(model, recipe.see))
 
-    Trainer(recipe, tell, None if wanted is None else look).train()
+    Trainer(recipe, tell, look if examine else None).train()
     write_json(recipe.out / SETTINGS, {"see": recipe.see})
     return recipe.out
 
