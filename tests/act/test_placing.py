@@ -34,6 +34,13 @@ def test_the_first_moment_is_not_done(placed):
     assert not achieved(placed.run.world, placed.run.job)
 
 
+def test_a_cup_is_carried_over_a_photo_that_stands_in_the_way():
+    """The photo is 12 cm high and stands between the cup and the bin, whose rim is at 6 cm."""
+    placed = place(7, "illusion")
+    assert placed.done
+    assert placed.log.tries == 1
+
+
 def test_what_is_no_placing_is_refused():
     run = Run(1, "Panda", "touch", "name", size_wh=(64, 48), scripted=False)
     placer = Placer(run.world, Rig(run.view.world_from_camera, run.view.at), run.now)

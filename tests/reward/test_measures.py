@@ -58,6 +58,13 @@ def test_of_two_that_seem_flat_the_clearly_thicker_one_is_real():
         find(scene(card, slimmer), Phrase.read("the real cup"))
 
 
+def test_a_print_alone_is_not_the_real_thing():
+    card = thing("red cup", 0.2, 0.8, 0.0, (0.08, 0.001, 0.12))
+    with pytest.raises(Skip, match="0 of 'red cup' are solid"):
+        find(scene(card), Phrase.read("the real red cup"))
+    assert find(scene(thing("red cup", 0.2, 0.8, 0.0, CUP)), Phrase.read("the real cup")) == 0
+
+
 def test_a_hidden_thing_is_not_taken_for_its_neighbour():
     left, right = thing("cup", 0.0, 0.8, 0, CUP), thing("cup", 0.12, 0.8, 0, CUP)
     tracker = Tracker(Phrase.read("the leftmost cup"))

@@ -74,6 +74,18 @@ def grip(points: Doubles) -> Grip:
     return Grip(at, float(top), float(low), None if filled < _ROUND else yaw)
 
 
+def aside(points: Doubles, start: Doubles, end: Doubles) -> Doubles:
+    """(N,) how far (N, 2) points are from the straight way between two points (2,).
+
+    >>> aside(np.array([[0.5, 0.1], [2.0, 0.0]]), np.zeros(2), np.array([1.0, 0.0])).tolist()
+    [0.1, 1.0]
+    """
+    way = end - start
+    share = (points - start) @ way / max(float(way @ way), 1e-12)
+    nearest = start + np.clip(share, 0, 1)[:, None] * way
+    return np.asarray(np.linalg.norm(points - nearest, axis=1))
+
+
 def _rectangle(corners: Doubles) -> tuple[Doubles, Doubles, float]:
     """The middle, the sides (short, long) and the direction of the short side."""
     edges = np.diff(corners, axis=0, append=corners[:1])

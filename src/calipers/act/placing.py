@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from calipers.act.grips import Grip, Rig, grip
+from calipers.act.grips import LEAST, Grip, Rig, aside, grip
 from calipers.errors import Skip, UsageError
 from calipers.io.masks import decode_mask
 from calipers.reward.finding import find
@@ -22,14 +22,16 @@ from calipers.reward.measures import Measurer, Measures, holds
 from calipers.samples.robot_script import CLOSED, OPEN, Script, hold, move
 from calipers.samples.robot_world import World
 from calipers.stages.lift import lift
-from calipers.types import Doubles, Frame, Scene
+from calipers.types import Doubles, Frame, Scene, SceneObject
 
 ABOVE_M = 0.11
 DEEP_M = 0.035
 """How far below a thing's top the fingers close."""
 FLOOR_M = 0.02
 CARRY_M = 0.06
-"""How far above a rim or a top a thing is carried."""
+"""How far above a rim or a top a thing is carried, and above all that stands within"""
+WAY_M = 0.08
+"""this of the way."""
 TRIES = 3
 
 Look = Callable[[], Frame]
@@ -101,17 +103,38 @@ class Placer:
         if found.bottom_m is not None and found.bottom_m < 0.02:
             self._do(self._back(home))
             return "not held"
-        self._do(self._put(base, height - target.bottom, goal.relation == "in"))
+        clear = max(base.top, self._highest(frame, scene, goal.target, (target, base)))
+        self._do(self._put(base, clear, height - target.bottom, goal.relation == "in"))
         self._do(self._back(home))
         return ""
 
     def _grip(self, frame: Frame, scene: Scene, phrase: Phrase) -> Grip:
+        points = self._points(frame, scene.objects[find(scene, phrase)])
+        if points is None:
+            raise Skip("no_mask", f"{phrase} has no mask")
+        return grip(points)
+
+    def _points(self, frame: Frame, item: SceneObject) -> Doubles | None:
+        """(N, 3) what is seen of an object, world frame; None without a mask."""
         assert frame.depth_m is not None
         assert frame.camera is not None
-        rle = scene.objects[find(scene, phrase)].segmentation
-        if rle is None:
-            raise Skip("no_mask", f"{phrase} has no mask")
-        return grip(self.rig.points(frame.depth_m, decode_mask(rle), frame.camera))
+        if item.segmentation is None:
+            return None
+        return self.rig.points(frame.depth_m, decode_mask(item.segmentation), frame.camera)
+
+    def _highest(
+        self, frame: Frame, scene: Scene, carried: Phrase, way: tuple[Grip, Grip]
+    ) -> float:
+        """How high that stands which a thing could hit on its way from one grip to another; minus
+        infinity where the way is free."""
+        held, highest = find(scene, carried), -np.inf
+        for k, item in enumerate(scene.objects):
+            points = None if k == held or item.role is not None else self._points(frame, item)
+            if points is not None:
+                near = points[aside(points[:, :2], way[0].at, way[1].at) < WAY_M]
+                if len(near) >= LEAST:
+                    highest = max(highest, float(np.percentile(near[:, 2], 98)))
+        return highest
 
     def _seen(self, measurer: Measurer) -> tuple[Frame, Scene, Measures]:
         frame = self.look()
@@ -130,15 +153,16 @@ class Placer:
         up = np.array([*thing.at, height + 0.14])
         yield from move(world, up, None, CLOSED, "lift")
 
-    def _put(self, base: Grip, hanging: float, inside: bool) -> Script:
-        """Carry over a place and let go; what is held hangs so far below the fingertips."""
-        over = np.array([*base.at, base.top + CARRY_M + hanging])
+    def _put(self, base: Grip, clear: float, hanging: float, inside: bool) -> Script:
+        """Carry over a place, above what is as high as `clear`, and let go; what is held hangs so
+        far below the fingertips."""
+        over = np.array([*base.at, clear + CARRY_M + hanging])
         yield from move(self.world, np.array([*self.world.grip_point()[:2], over[2]]),
                         None, CLOSED, "lift")  # fmt: skip
         yield from move(self.world, over, None, CLOSED, "carry", most=60)
         floor = base.top - 0.03 if inside else base.top
         down = np.array([*base.at, floor + 0.006 + hanging])
-        yield from move(self.world, down, None, CLOSED, "lower", speed=0.5, most=30)
+        yield from move(self.world, down, None, CLOSED, "lower", speed=0.5, most=40)
         yield from hold(OPEN, "release", 8)
 
     def _back(self, home: Doubles) -> Script:

@@ -96,13 +96,16 @@ def _chosen(scene: Scene, group: Sequence[int], phrase: Phrase) -> int:
 
 
 def _real(scene: Scene, group: Sequence[int], phrase: Phrase) -> int:
-    """The one that is not flat; where all seem flat from afar, the one that is clearly thicker."""
+    """The one that is not flat; where all seem flat from afar, the one that is clearly thicker.
+
+    A flat one alone is not the real one: that may be out of sight.
+    """
     solid = [k for k in group if not is_flat(scene.objects[k])]
     if len(solid) == 1:
         return solid[0]
     thick = {k: _thickness(scene.objects[k]) for k in group}
     first, *others = sorted(group, key=lambda k: -thick[k])
-    if solid or any(thick[first] < THICKER * thick[k] for k in others):
+    if solid or not others or any(thick[first] < THICKER * thick[k] for k in others):
         raise Skip("ambiguous", f"{scene.id}: {len(solid)} of {phrase.noun!r} are solid")
     return first
 
