@@ -23,7 +23,7 @@ from calipers.model.hugging import Chat  # noqa: E402
 from calipers.model.speakers import Tuning, about, load  # noqa: E402
 from calipers.model.speaking import HuggingSpeaker  # noqa: E402
 from calipers.model.tokens import TEMPLATE  # noqa: E402
-from calipers.serve.asking import Manner, answer, measuring, saying, whole  # noqa: E402
+from calipers.serve.asking import Manner, answer, answers, measuring, saying, whole  # noqa: E402
 from calipers.tools.chatting import Budget, Called  # noqa: E402
 from calipers.types import Frame  # noqa: E402
 
@@ -181,6 +181,19 @@ def test_one_by_one_says_what_a_batch_says(home: Path) -> None:
     questions = ["How far is the red box?", "Is the jar left of the tin?"]
     together = speaker.texts([(frame(), question) for question in questions], 0.0)
     assert together == [answer(speaker, frame(), question).text for question in questions]
+
+
+@pytest.mark.parametrize("most", [5, 100])
+def test_a_batch_writes_as_many_tokens_as_one_by_one(home: Path, most: int) -> None:
+    """Of a model that never ends by itself, more and fewer than are written by default."""
+    speaker = load(str(home / "nano"))
+    language, tokenizer = speaker.model.language, speaker.model.tokenizer
+    language.generation_config.suppress_tokens = [tokenizer.eos_token_id]
+    manner, asked = Manner(max_tokens=most), [(frame(), "How far?"), (frame(), "How tall is it?")]
+    together = [said.text for said in answers(speaker, asked, manner)]
+    assert together == [answer(speaker, *one, manner).text for one in asked]
+    for text in together:
+        assert len(tokenizer(text)["input_ids"]) == pytest.approx(most, abs=most // 5)
 
 
 def test_a_chat_reads_questions_from_a_pipe(

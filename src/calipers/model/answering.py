@@ -24,12 +24,15 @@ Asked = tuple[Frame, str]
 SETTINGS = "calipers.json"
 """A trained model's file of what its base does not say: ``codec`` and ``see``."""
 MOST_TOKENS = 64
+"""Of an answer, where nothing else is said."""
 
 
 class Answerer(Protocol):
     """A model that answers questions about frames."""
 
-    def texts(self, asked: Sequence[Asked], temperature: float) -> list[str]:
+    def texts(
+        self, asked: Sequence[Asked], temperature: float, max_tokens: int = MOST_TOKENS
+    ) -> list[str]:
         """One answer a question, each about its own frame; greedy at temperature 0."""
         ...
 
@@ -88,14 +91,16 @@ class NanoAnswerer:
         self.model, self.see = model, see
         self.writer = Writer(model.tokenizer, model.config.patches)
 
-    def texts(self, asked: Sequence[Asked], temperature: float) -> list[str]:
+    def texts(
+        self, asked: Sequence[Asked], temperature: float, max_tokens: int = MOST_TOKENS
+    ) -> list[str]:
         """One answer a question; greedy at temperature 0."""
         config = self.model.config
         pictures = np.stack(
             [both(f.rgb, f.depth_m, config.picture_wh, config.codec, self.see) for f, _ in asked]
         )
         prompts = [self.writer.prompt(question) for _, question in asked]
-        options = _sampling(temperature)
+        options = _sampling(temperature, max_tokens)
         return self.model.generate(prompts, torch.from_numpy(pictures), **options)
 
 
@@ -111,20 +116,23 @@ class ChatAnswerer:
         self.model, self.chat = model, chat
 
     @torch.inference_mode()
-    def texts(self, asked: Sequence[Asked], temperature: float) -> list[str]:
+    def texts(
+        self, asked: Sequence[Asked], temperature: float, max_tokens: int = MOST_TOKENS
+    ) -> list[str]:
         """One answer a question; greedy at temperature 0."""
         pictures = [self.chat.pictures(frame) for frame, _ in asked]
         prompts = [self.chat.prompt(q, len(p)) for p, (_, q) in zip(pictures, asked)]
         given = self.chat.inputs(prompts, pictures).to(self.model.device)
-        found = self.model.generate(**given, **_sampling(temperature))
+        found = self.model.generate(**given, **_sampling(temperature, max_tokens))
         said = found[:, given["input_ids"].shape[1] :]
         tokenizer = self.chat.processor.tokenizer
         return [text.strip() for text in tokenizer.batch_decode(said, skip_special_tokens=True)]
 
 
-def _sampling(temperature: float) -> dict[str, Any]:
-    warm = {"do_sample": True, "temperature": temperature} if temperature > 0 else {}
-    return {"do_sample": False, "max_new_tokens": MOST_TOKENS} | warm
+def _sampling(temperature: float, max_tokens: int) -> dict[str, Any]:
+    """Options of ``generate``: by chance from all tokens, whatever the model's own habits are."""
+    warm = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+    return {"do_sample": False, "max_new_tokens": max_tokens} | (warm if temperature > 0 else {})
 
 
 def load(source: str | Path, device: str | None = None) -> Answerer:

@@ -69,7 +69,8 @@ class _Local:
     def texts(self, asked: Sequence[Asked], temperature: float) -> list[str] | None:
         """One answer to each question; what is drawn by chance follows from the questions."""
         torch.manual_seed(crc32("\n".join(question for _, question in asked).encode()))
-        return self.answerer.texts([(f, harmless(question)) for f, question in asked], temperature)
+        given = [(frame, harmless(question)) for frame, question in asked]
+        return self.answerer.texts(given, temperature, self.tuning.max_tokens)
 
     def going_on(self, messages: Sequence[Message]) -> GenerateBackend:
         """What continues the answer to a conversation."""

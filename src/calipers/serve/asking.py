@@ -247,7 +247,8 @@ def answers(
 
 def _together(speaker: Speaker, some: Sequence[Asked], manner: Manner) -> list[Said] | None:
     repeated = [one for one in some for _ in range(manner.samples)]
-    texts = speaker.texts(repeated, manner.tuning(0).temperature)
+    tuning = manner.tuning(0)
+    texts = speaker.tuned(tuning, {}).texts(repeated, tuning.temperature)
     if texts is None:
         return None
     rows = [texts[k : k + manner.samples] for k in range(0, len(texts), manner.samples)]
