@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from calipers.cli_options import AskOptions, ExpertOptions, Flag, RunOptions, given_options
 from calipers.errors import CalipersError, UsageError
+from calipers.samples import SAMPLES
 
 app = App(
     name="calipers",
@@ -141,7 +142,8 @@ def build(
     Example: calipers build frames/ --out run/ --questions-per-scene 50
 
     Args:
-        frames: A folder of images, with a metadata.jsonl or bare.
+        frames: A folder of images, with a metadata.jsonl or bare; a listing, Parquet files or
+            tars; a LeRobot dataset, steps of RLDS, or a file of COCO, LVIS or Open Images.
         out: The run folder.
     """
     from calipers import verbs
@@ -163,7 +165,8 @@ def scenes(
     Example: calipers scenes frames/ --out run/
 
     Args:
-        frames: A folder of images, with a metadata.jsonl or bare.
+        frames: A folder of images, with a metadata.jsonl or bare; a listing, Parquet files or
+            tars; a LeRobot dataset, steps of RLDS, or a file of COCO, LVIS or Open Images.
         out: The run folder.
     """
     from calipers import verbs
@@ -217,30 +220,38 @@ def demo(out: Path = Path("calipers-demo"), /, *, seed: int = 0) -> None:
     _summary(record, str(out / "run"))
 
 
+_SAMPLE_NAMES = "; ".join(f"{name}: {what}" for name, what in SAMPLES.items())
+
+
 @app.command
 def sample(
-    name: str,
+    name: Annotated[str, Parameter(help=f"One of {_SAMPLE_NAMES}.")],
     folder: Path,
     /,
     *,
     count: Annotated[int | None, Parameter(name=("--count", "--frames", "--episodes"))] = None,
     seed: int | None = None,
+    part: str | None = None,
+    scale: float | None = None,
+    kind: Literal["room", "table"] | None = None,
     robot: str | None = None,
     task: str | None = None,
     variant: str | None = None,
     faults: Flag = None,
 ) -> None:
-    """Write a sample as a folder of frames: arc2017, motorcycle, robot or rooms.
+    """Write a sample with known metres: frames, or whole runs of a robot.
 
-    robot_episodes writes whole runs of the robot as a LeRobot dataset. What is not given is drawn.
+    What is not given is drawn.
 
     Example: calipers sample robot frames/ --frames 50 --robot ur5e --task stack --variant illusion
 
     Args:
-        name: Which sample.
         folder: A new or empty folder.
-        count: How many frames (robot, rooms) or runs (robot_episodes).
-        seed: Decides all that is drawn by chance (robot, robot_episodes, rooms).
+        count: How many frames (blocks, robot, rooms) or runs (robot_episodes).
+        seed: Decides all that is drawn by chance (blocks, robot, robot_episodes, rooms).
+        part: train, or test: other pairs of colour and shape (blocks).
+        scale: Every depth times this (motorcycle).
+        kind: What is furnished (rooms).
         robot: Panda or UR5e (robot, robot_episodes).
         task: lift, stack, pick-place or touch (robot, robot_episodes).
         variant: How the robot is told which thing: by name, position, size, or illusion: the real
@@ -250,7 +261,7 @@ def sample(
     from calipers.samples import write_sample
 
     options = {"count": count, "seed": seed, "robot": robot, "task": task}
-    options |= {"variant": variant, "faults": faults}
+    options |= {"variant": variant, "faults": faults, "part": part, "scale": scale, "kind": kind}
     write_sample(name, folder, **{k: v for k, v in options.items() if v is not None})
     print(f"frames    {folder}")
 

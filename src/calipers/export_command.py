@@ -40,7 +40,8 @@ class ExportOptions:
     frames: str | None = None
     "Where the pictures are now, when they were moved since the run."
     depth: str | None = None
-    "How depth maps of SpatialQA are packed into pictures: a codec (default spatialbot)."
+    """How depth maps of SpatialQA are packed into pictures: packed24, spatialbot, spatialbot16,
+    linear8, log8 or inverse8 (default spatialbot)."""
     overwrite: Annotated[bool, Parameter(negative="")] = False
     "Replace an earlier export."
 

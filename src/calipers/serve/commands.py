@@ -32,7 +32,8 @@ class ModelOptions:
     see: str | None = None
     "rgb, or rgbd to show depth as a second picture (default: as it was trained, else rgb)."
     codec: str = "log8"
-    "How depth is packed for models that do not say it themselves."
+    """How depth is packed for models that do not say it themselves: packed24, spatialbot,
+    spatialbot16, linear8, log8 or inverse8."""
     depth_tool: str = "none"
     "How it may measure: text (it writes Depth(x,y)), native (it calls tools), or none."
     max_tokens: int = 256
