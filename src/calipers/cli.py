@@ -260,7 +260,7 @@ def sample(
     """
     from calipers.samples import write_sample
 
-    options = {"count": count, "seed": seed, "robot": robot, "task": task}
+    options: dict[str, Any] = {"count": count, "seed": seed, "robot": robot, "task": task}
     options |= {"variant": variant, "faults": faults, "part": part, "scale": scale, "kind": kind}
     write_sample(name, folder, **{k: v for k, v in options.items() if v is not None})
     print(f"frames    {folder}")
