@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,32 @@ def test_depth_is_not_packed_for_a_processor_that_is_not_known(tmp_path: Path) -
         load(str(tmp_path), see="rgbd")
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "its processor reads no pictures (Qwen2Tokenizer)"),
+        (
+            {"video_processor": {"video_processor_type": "Qwen3VLVideoProcessor"}},
+            "its processor needs the torchvision that fits your torch: pip install torchvision",
+        ),
+    ],
+)
+def test_a_processor_that_cannot_be_used_is_told_at_once(
+    more: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    """A class that is not known, and Qwen3-VL's own, which asks for torchvision."""
+    if find_spec("torchvision") is not None and more:
+        pytest.skip("torchvision is here")
+    model, processor = tiny_bases.qwen3_vl()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    path = tmp_path / "processor_config.json"
+    name = "Qwen3VLProcessor" if more else "PicturesOnly"
+    path.write_text(json.dumps(json.loads(path.read_text()) | more | {"processor_class": name}))
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load(str(tmp_path))
+
+
 def test_a_nano_goes_on_with_a_conversation(home: Path) -> None:
     speaker = load(str(home / "nano"))
     messages = [*about(frame(), "How far?"), {"role": "assistant", "content": "2 m."},
@@ -230,6 +258,7 @@ def test_samples_with_depth_calls_agree_on_what_follows_the_last(home: Path) -> 
     [
         (["--model", "/no/such/model"], "no such model: /no/such/model"),
         (["--model", "m", "--see", "depth"], "see: wanted rgb or rgbd, got 'depth'"),
+        (["--model", "m", "--codec", "morse"], "codec: wanted packed24, spatialbot, "),
         (["--model", "m", "--base-url", "ftp://x"], "base_url: wanted http"),
     ],
 )

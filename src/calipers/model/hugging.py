@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from calipers.errors import DataError, RunError, UsageError
+from calipers.errors import DataError, MissingExtraError, RunError, UsageError
 from calipers.experts.torch_runtime import choose_device, load_pretrained, require
 from calipers.io.exports.mentions import harmless
 from calipers.model.bases import Base, base
@@ -216,6 +216,7 @@ def load_chat(source: str, codec: str, see: str, device: str | None = None) -> t
         UsageError: the model is of a type that the table of bases does not know.
     """
     hf: Any = require("transformers", "a vision-language model")
+    processor = load_processor(source)
     adapter = Path(source) / "adapter_config.json"
     if adapter.exists():
         peft: Any = require("peft", "a model with adapters", "train")
@@ -224,6 +225,28 @@ def load_chat(source: str, codec: str, see: str, device: str | None = None) -> t
         model = peft.PeftModel.from_pretrained(model, source).merge_and_unload()
     else:
         model = load_pretrained(hf.AutoModelForImageTextToText.from_pretrained, source)
-    processor = load_pretrained(hf.AutoProcessor.from_pretrained, source)
     chat = Chat(processor, base(model.config.model_type), codec, see)
     return model.to(choose_device(device)), chat
+
+
+def load_processor(source: str) -> Any:
+    """Load what makes tokens and pixels for a model.
+
+    Args:
+        source: a folder, or a hub id that is on disk.
+
+    Raises:
+        MissingWeightsError: not on disk.
+        UsageError: it reads no pictures, or needs a package that is not installed.
+    """
+    hf: Any = require("transformers", "a vision-language model")
+    try:
+        found = load_pretrained(hf.AutoProcessor.from_pretrained, source)
+    except MissingExtraError as error:
+        if "torchvision" not in str(error).lower():
+            raise
+        fitting = "the torchvision that fits your torch: pip install torchvision"
+        raise UsageError(f"{source}: its processor needs {fitting}") from error
+    if not hasattr(found, "image_processor"):
+        raise UsageError(f"{source}: its processor reads no pictures ({type(found).__name__})")
+    return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from calipers.chat import ChatClient, Message, Reply, picture
+from calipers.depth_codec import RANGE_M, encode
 from calipers.errors import UsageError
 from calipers.tools.protocol import Backend, ChatBackend
 from calipers.types import Frame
@@ -120,6 +121,8 @@ def load(
     """
     if see not in (None, "rgb", "rgbd"):
         raise UsageError(f"see: wanted rgb or rgbd, got {see!r}")
+    if codec not in RANGE_M:
+        raise UsageError(f"codec: wanted {', '.join(RANGE_M)}, got {codec!r}")
     if base_url is not None:
         return Endpoint(ChatClient(model=model, base_url=base_url, **client), see or "rgb", codec)
     from calipers.experts.torch_runtime import require
@@ -193,8 +196,6 @@ class Endpoint:
         rgb = {"type": "image_url", "image_url": {"url": url}} if url else picture_of(frame.rgb)
         if self.see == "rgb" or frame.depth_m is None:
             return [rgb]
-        from calipers.depth_codec import encode
-
         depth = picture_of(encode(frame.depth_m, self.codec, "clip"))
         said = [{"type": "text", "text": marker} for marker in ("RGB: ", "Depth: ")]
         return [said[0], rgb, said[1], depth]

@@ -23,7 +23,7 @@ from calipers.experts.torch_runtime import choose_device, load_pretrained, requi
 from calipers.io.exports.mentions import harmless
 from calipers.model.answering import SETTINGS, Answerer, ChatAnswerer, NanoAnswerer, load
 from calipers.model.bases import BASES, Base
-from calipers.model.hugging import Chat, opening
+from calipers.model.hugging import Chat, load_processor, opening
 from calipers.model.nano import Nano
 from calipers.model.pictures import both
 from calipers.model.speakers import FRAME, Asked, Tuning, frames_in
@@ -337,8 +337,8 @@ def load_local(
     hf: Any = require("transformers", "a vision-language model")
     if see == "rgbd":
         raise UsageError(f"{source}: what its processor does to packed depth is not known; see rgb")
+    processor = load_processor(source)
     model = load_pretrained(hf.AutoModelForImageTextToText.from_pretrained, source)
-    processor = load_pretrained(hf.AutoProcessor.from_pretrained, source)
     kind = Base(model.config.model_type, (), "not known", "thousand")
     chat = Chat(processor, kind, codec, "rgb")
     return HuggingSpeaker(name, model.eval().to(choose_device(device)), chat, False)

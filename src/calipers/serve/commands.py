@@ -147,9 +147,18 @@ def chat(frame: Path, /, *, model: ModelOptions, depth: Path | None = None) -> N
     talking = Talking(model.load(), open_frame(frame, depth), _depth_tool(model.depth_tool))
     while question := _question():
         for piece in talking.ask(question, model.max_tokens):
-            sys.stdout.write(piece)
+            sys.stdout.write(printable(piece))
             sys.stdout.flush()
         _say("")
+
+
+def printable(text: str) -> str:
+    """A model's text without what would steer a terminal.
+
+    >>> printable("2 m" + chr(27) + "[2J" + chr(10))
+    '2 m�[2J\\n'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _question() -> str:
