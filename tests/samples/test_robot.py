@@ -52,7 +52,7 @@ def test_a_thing_is_grasped_carried_and_put_into_the_bin(placing):
 
 
 def test_contacts_and_gaps_agree(placing):
-    for step in range(0, len(placing.moments), 12):
+    for step in range(0, len(placing.moments), 36):
         truth = placing.look(step, colours=False).truth
         assert (truth.gaps == truth.gaps.T).all()
         touching = {(a, b) for a, b in zip(*np.nonzero(np.triu(truth.gaps == 0, 1)))}
