@@ -5,8 +5,10 @@
     python recipes/miniature_study.py work/ --report docs/study.md
     python recipes/miniature_study.py work/ --smoke            # everything, tiny, in a minute
 
-An arm that has its file in ``work/results`` is not run again, and one that was killed goes on from
-its last checkpoint. Objects, layouts and scales of the test scenes are not in the training scenes.
+First a base is trained once: it learns from the masks what patches show and where words look, and
+to answer general questions and where things are, by colours alone. Each arm goes on from it. An arm
+that has its file in ``work/results`` is not run again, and one that was killed goes on from its
+last checkpoint. Objects, layouts and scales of the test scenes are not in the training scenes.
 Needs the extras ``sim`` and ``train``. What it costs is in docs/study.md.
 """
 
@@ -57,13 +59,15 @@ class Size:
     few: int = 250
     test: int = 300
     naming: int = 400
-    steps: int = 1500
+    basic: int = 600
+    steps: int = 600
     questions: int = 1200
     width: int = 128
-    layers: int = 3
+    layers: int = 4
 
 
-SMOKE = Size(train=12, few=6, test=4, naming=2, steps=3, questions=24, width=32, layers=1)
+SMOKE = Size(12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, width=32, layers=3)
+STEPS = ("naming", "basic", "steps")
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no arm called {', '.join(sorted(unknown))}")
     size = SMOKE if given.smoke else Size()
-    steps = {
-        name: max(1, round(getattr(size, name) * given.budget)) for name in ("naming", "steps")
-    }
+    steps = {name: max(1, round(getattr(size, name) * given.budget)) for name in STEPS}
     size = replace(size, **steps)
     if given.report is None:
         make_scenes(given.work, size)
+        make_base(given.work, size, given.workers)
         chosen = [arm for arm in ARMS if arm.name in given.only]
         with ProcessPoolExecutor(given.workers) as pool:
             for done in pool.map(run_arm, *zip(*((given.work, size, arm) for arm in chosen))):
@@ -179,23 +182,52 @@ def general_record(scene: Scene) -> dict[str, Any]:
     return {"image": images, "conversations": said}
 
 
+def told(name: str) -> Callable[[dict[str, Any]], None]:
+    """Says how a training goes on, now and then."""
+
+    def tell(record: dict[str, Any]) -> None:
+        if record["step"] % 20 == 0:
+            step, loss = f"{record['stage']} {record['step']}", record["loss"]
+            sys.stderr.write(f"{name} {step}: {loss:.3f}\n")
+
+    return tell
+
+
+def make_base(work: Path, size: Size, threads: int) -> None:
+    """What all arms begin with; see the top. Its tokenizer knows the words of all questions."""
+    run = str(work / "train")
+    general: dict[str, Any] = {"general": str(work / "general.json")}
+    where: dict[str, Any] = {"run": run, "ask": "plain", "types": ["point"]}
+    names: dict[str, Any] = {"run": run, "ask": "names"}
+    recipe = make_recipe({
+        "out": work / "base", "data": [{"run": run, "ask": "plain"}, general],
+        "stages": [
+            {"name": "names", "learn": ALL, "steps": size.naming, "lr": 3e-3, "data": [names]},
+            {"name": "basic", "learn": ALL, "steps": size.basic, "lr": 1.5e-3, "warmup": 30,
+             "data": [where, general]},
+        ],
+        "spatial_share": 0.75, "see": "rgb", "pictures": 16, "turns": 8, "checkpoint": 100,
+        "threads": threads,
+        "nano": {"picture_wh": [128, 96], "width": size.width, "language_layers": size.layers},
+    })  # fmt: skip
+    if not (recipe.out / "model.safetensors").exists():
+        Trainer(recipe, told("base")).train()
+
+
 def recipe_of(work: Path, size: Size, arm: Arm) -> Recipe:
-    """The recipe of an arm: the encoder learns names, then all learns to answer."""
+    """The recipe of an arm: the base learns to measure."""
     run = str(work / arm.data)
     plain: dict[str, Any] = {"run": run, "ask": "plain", "noise": arm.noise, "tool": arm.tool}
     data: list[dict[str, Any]] = [plain]
     if arm.share is not None:
         data.append({"general": str(work / "general.json")})
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
-    names = {"name": "names", "learn": ALL, "steps": size.naming, "lr": 3e-3,
-             "data": [{"run": run, "ask": "names"}]}  # fmt: skip
-    answer = {"name": "answers", "learn": learn, "steps": size.steps, "lr": 2e-3, "warmup": 30}
+    answer = {"name": "answers", "learn": learn, "steps": size.steps, "lr": 1.5e-3, "warmup": 30}
     return make_recipe({
-        "out": work / "arms" / arm.name, "data": data, "stages": [names, answer],
-        "spatial_share": 0.05 if arm.share is None else arm.share, "seed": arm.seed,
-        "codec": arm.codec, "see": arm.see, "pictures": 16, "turns": 16, "checkpoint": 100,
-        "threads": 1,
-        "nano": {"picture_wh": [128, 96], "width": size.width, "language_layers": size.layers},
+        "model": str(work / "base"), "out": work / "arms" / arm.name, "data": data,
+        "stages": [answer], "spatial_share": 0.05 if arm.share is None else arm.share,
+        "seed": arm.seed, "codec": arm.codec, "see": arm.see, "pictures": 16, "turns": 14,
+        "checkpoint": 100, "threads": 1,
     })  # fmt: skip
 
 
@@ -205,13 +237,11 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
     if result.exists():
         return f"{arm.name}: done before"
     recipe, begun, tokens = recipe_of(work, size, arm), time.process_time(), [0]
+    say = told(arm.name)
 
     def tell(record: dict[str, Any]) -> None:
         tokens[0] += record["tokens"]
-        if record["step"] % 20 == 0:
-            sys.stderr.write(
-                f"{arm.name} {record['stage']} {record['step']}: {record['loss']:.3f}\n"
-            )
+        say(record)
 
     if arm.trained:
         Trainer(recipe, tell).train()

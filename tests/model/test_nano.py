@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from calipers.errors import DataError, UsageError  # noqa: E402
-from calipers.model.nano import Batch, Nano, NanoConfig, seen_by, tiny_language  # noqa: E402
+from calipers.model.grounding import seen_by  # noqa: E402
+from calipers.model.nano import Batch, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.pictures import both  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.train.nano import collate  # noqa: E402

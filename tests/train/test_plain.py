@@ -15,7 +15,8 @@ import calipers  # noqa: E402
 from calipers.errors import UsageError  # noqa: E402
 from calipers.evals.score import score  # noqa: E402
 from calipers.io.masks import decode_mask, encode_mask  # noqa: E402
-from calipers.model.nano import IGNORED, Named, Nano, NanoConfig, tiny_language  # noqa: E402
+from calipers.model.grounding import IGNORED  # noqa: E402
+from calipers.model.nano import Named, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
 from calipers.train.naming import Thing, covering, patch_words, things  # noqa: E402
@@ -106,7 +107,7 @@ def test_a_patch_is_of_what_covers_it_most() -> None:
     found = [Thing(("red", "can"), encode_mask(left)), Thing(("box",), encode_mask(low))]
     assert covering(found, (2, 2)).tolist() == [0, -1, 1, 1]
     tokenizer = train_tokenizer([" red can box"] * 9, 300)
-    words = patch_words(found, (2, 2), Writer(tokenizer, 4))
+    words = patch_words(found, covering(found, (2, 2)), Writer(tokenizer, 4))
     read = [tokenizer.decode(row[row != IGNORED]) for row in words]
     assert read == [" red can", "<pad>", " box", " box"]
 
@@ -124,6 +125,6 @@ def test_things_and_space_count_half_each() -> None:
     red, can = tokenizer.encode(" red can", add_special_tokens=False)
     pad = tokenizer.pad_token_id
     words = torch.tensor([[[red, can], [pad, IGNORED], [pad, IGNORED], [pad, IGNORED]]])
-    said = -model.language.lm_head(model.see(seen)[0]).log_softmax(-1)
+    said = -model.language.lm_head(model.show(seen)[0]).log_softmax(-1)
     wanted = (said[0, [red, can]].mean() + said[1:, pad].mean()) / 2
     assert model(Named(seen, words)).item() == pytest.approx(wanted.item(), rel=1e-5)

@@ -20,7 +20,7 @@ from calipers.errors import DataError, MissingExtraError, RunError, UsageError
 from calipers.experts.torch_runtime import choose_device, load_pretrained, require
 from calipers.io.exports.mentions import harmless
 from calipers.model.bases import Base, base
-from calipers.model.nano import IGNORED
+from calipers.model.grounding import IGNORED
 from calipers.model.pictures import both
 from calipers.types import Frame
 

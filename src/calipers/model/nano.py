@@ -31,17 +31,24 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from calipers.errors import DataError, UsageError
+from calipers.model.grounding import (
+    ANSWERS_LOOK,
+    IGNORED,
+    looking_loss,
+    naming_loss,
+    seen_by,
+)
 
 PATCH = 16
 """Pixels of a side that become one token."""
-IGNORED = -100
-"""The label of a token that is not learnt."""
 PICTURES = 2
 """Colours, then depth."""
 _PLACE_STD = 0.5
 """Of where a patch is, beside what is seen there: as strong, or places are learnt late."""
 _START_STD = 0.09
 """Of a tiny language model's first weights: 0.02 is for widths in the thousands."""
+_QUIET = 0.1
+"""What a new layer says is so much weaker: louder, and it drowns where a patch is."""
 _SLOWEST_TURN = 1e6
 """Base of the rotary positions: most of a head looks for things wherever they stand in the text."""
 
@@ -127,16 +134,23 @@ class Encoder(nn.Module):
 class Projector(nn.Module):
     """What was seen of a place in both pictures → a token of the language model: two layers."""
 
-    def __init__(self, width: int, out: int) -> None:
+    def __init__(self, width: int, out: int, grid_wh: tuple[int, int]) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(PICTURES * width, out), nn.GELU(), nn.Linear(out, out)
         )
+        self.norm = nn.RMSNorm(out)
+        self.column = nn.Parameter(_PLACE_STD * torch.randn(1, grid_wh[0], out))
+        self.row = nn.Parameter(_PLACE_STD * torch.randn(grid_wh[1], 1, out))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Project (B, 2, patches, width) to (B, patches, out)."""
-        projected: Tensor = self.layers(tokens.transpose(1, 2).flatten(2))
+        """Project (B, 2, patches, width) to (B, patches, out): what is seen, wherever it is."""
+        projected: Tensor = self.norm(self.layers(tokens.transpose(1, 2).flatten(2)))
         return projected
+
+    def places(self) -> Tensor:
+        """Where the patches are, (patches, out), to be added."""
+        return (self.row + self.column).flatten(0, 1)
 
 
 @dataclass(slots=True)
@@ -149,7 +163,10 @@ class Batch:
         labels: (B, T) int64, the token itself where it is part of an answer, else `IGNORED`.
         turn: (B, T) int64, 0 for what all questions see, then 1, 2, …; -1 for padding.
         position: (B, T) int64.
-        words: what the patches show, as of `Named`; None learns no names.
+        named: (B, T) int64, the number of the thing that a token is part of the name of, else -1.
+        words: what the patches show, as of `Named`.
+        covers: (B, patches) int64, the number of the thing that covers a patch, else -1; None
+            learns neither what patches show nor where words look.
     """
 
     pictures: Tensor
@@ -157,7 +174,9 @@ class Batch:
     labels: Tensor
     turn: Tensor
     position: Tensor
+    named: Tensor
     words: Tensor | None = None
+    covers: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The same on another device."""
@@ -192,20 +211,6 @@ class Named:
         return self.words.shape[0] * self.words.shape[1]
 
 
-def seen_by(turn: Tensor) -> Tensor:
-    """Which token sees which: (B, T) turns → (B, 1, T, T) bool.
-
-    A token sees those before it that all see (turn 0) or that are of its own turn, and itself.
-
-    >>> seen_by(torch.tensor([[0, 1, 2]]))[0, 0].int().tolist()
-    [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
-    """
-    size = turn.shape[1]
-    earlier = torch.ones(size, size, dtype=torch.bool, device=turn.device).tril()
-    allowed = (turn[:, None, :] == 0) | (turn[:, None, :] == turn[:, :, None])
-    return (allowed & earlier)[:, None]
-
-
 class Nano(nn.Module):
     """The model and its tokenizer.
 
@@ -228,7 +233,7 @@ class Nano(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         self.encoder = Encoder(config)
         self.language = language or new_language(config.language)
-        self.projector = Projector(config.width, self.language.config.hidden_size)
+        self.projector = Projector(config.width, self.language.config.hidden_size, config.grid_wh)
         self.image_token = int(tokenizer.convert_tokens_to_ids("<image>"))
 
     @property
@@ -240,11 +245,15 @@ class Nano(nn.Module):
         """What can be trained or frozen by itself."""
         return {"vision": self.encoder, "projector": self.projector, "language": self.language}
 
-    def see(self, pictures: Tensor) -> Tensor:
-        """Turn (B, 2, 3, H, W) pictures into (B, patches, hidden) tokens."""
+    def show(self, pictures: Tensor) -> Tensor:
+        """Turn (B, 2, 3, H, W) pictures into (B, patches, hidden): what is seen of each patch."""
         found = self.encoder(pictures.flatten(0, 1))
-        tokens: Tensor = self.projector(found.unflatten(0, (len(pictures), PICTURES)))
-        return tokens
+        shown: Tensor = self.projector(found.unflatten(0, (len(pictures), PICTURES)))
+        return shown
+
+    def see(self, pictures: Tensor) -> Tensor:
+        """Turn (B, 2, 3, H, W) pictures into (B, patches, hidden) tokens: what is where."""
+        return self.show(pictures) + self.projector.places()
 
     def embed(self, tokens: Tensor, pictures: Tensor) -> Tensor:
         """Embed (B, T) tokens, with what is seen in pictures at the places of ``<image>``."""
@@ -265,30 +274,29 @@ class Nano(nn.Module):
         return embedded.masked_scatter(places[..., None], seen.flatten(0, 1).to(embedded.dtype))
 
     def forward(self, batch: Batch | Named) -> Tensor:
-        """The mean loss of the labelled tokens, of the patches' words, or the sum; a scalar."""
-        seen = self.see(batch.pictures)
+        """The mean loss of the labelled tokens, and of what the masks teach; a scalar."""
+        shown = self.show(batch.pictures)
         if isinstance(batch, Named):
-            return self._naming(seen, batch.words)
-        states = self.language.model(
-            inputs_embeds=self._placed(batch.tokens, seen),
+            return self._naming(shown, batch.words)
+        found = self.language.model(
+            inputs_embeds=self._placed(batch.tokens, shown + self.projector.places()),
             attention_mask=seen_by(batch.turn),
             position_ids=batch.position,
             use_cache=False,
-        ).last_hidden_state
+            output_hidden_states=batch.covers is not None,
+        )
         labels = batch.labels[:, 1:]
         learnt = labels != IGNORED
-        scores = self.language.lm_head(states[:, :-1][learnt])
+        scores = self.language.lm_head(found.last_hidden_state[:, :-1][learnt])
         loss = F.cross_entropy(scores.float(), labels[learnt])
-        return loss if batch.words is None else loss + self._naming(seen, batch.words)
+        if batch.words is not None:
+            loss = loss + self._naming(shown, batch.words)
+        if batch.covers is not None and len(self.language.model.layers) > ANSWERS_LOOK:
+            loss = loss + looking_loss(self.language, found.hidden_states, batch)
+        return loss
 
-    def _naming(self, seen: Tensor, words: Tensor) -> Tensor:
-        """The loss of saying, by the output layer, what each patch shows; things and the space
-        between them (``<pad>``) count half each."""
-        words = words.flatten(0, 1)
-        scores = self.language.lm_head(seen.flatten(0, 1))
-        said = F.log_softmax(scores.float(), -1).gather(1, words.clamp(min=0))
-        space = words == self.tokenizer.pad_token_id
-        return -(said[(words != IGNORED) & ~space].mean() + said[space].mean()) / 2
+    def _naming(self, shown: Tensor, words: Tensor) -> Tensor:
+        return naming_loss(self.language.lm_head(shown), words, self.tokenizer.pad_token_id)
 
     @torch.inference_mode()
     def generate(self, prompts: list[list[int]], pictures: Tensor, **options: Any) -> list[str]:
@@ -351,14 +359,16 @@ class Nano(nn.Module):
 
 
 def new_language(options: dict[str, Any]) -> LlamaForCausalLM:
-    """A language model of random weights, with keys that are queries: a token first looks at those
-    that are like it, a word at the patches that show it."""
+    """A language model of random weights, with keys that are queries (a token first looks at those
+    that are like it, a word at the patches that show it) and layers that say little."""
     language = LlamaForCausalLM(LlamaConfig(**options))
     with torch.no_grad():
         for layer in language.model.layers:
             heads = layer.self_attn
             if heads.k_proj.weight.shape == heads.q_proj.weight.shape:
                 heads.k_proj.weight.copy_(heads.q_proj.weight)
+            for said in (heads.o_proj, layer.mlp.down_proj):
+                said.weight.mul_(_QUIET)
     return language
 
 

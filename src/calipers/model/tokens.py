@@ -6,13 +6,14 @@ learnt from few examples.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from calipers.model.nano import IGNORED
+from calipers.model.grounding import IGNORED
 
 SPECIAL = ("<pad>", "<eos>", "<image>")
 
@@ -67,6 +68,7 @@ class Row:
     labels: list[int]
     turn: list[int]
     position: list[int]
+    named: list[int]
 
 
 class Writer:
@@ -89,30 +91,53 @@ class Writer:
         """How many tokens the questions and answers are."""
         return len(self.row(turns).tokens) - len(self.prefix)
 
-    def row(self, turns: Sequence[tuple[str, str]], apart: bool = True) -> Row:
+    def row(
+        self, turns: Sequence[tuple[str, str]], apart: bool = True, names: Sequence[str] = ()
+    ) -> Row:
         """The tokens of a picture with questions and answers; answers and their ends are learnt.
 
         Args:
             turns: question and answer.
             apart: whether a question sees none of the others; else it sees those before it.
+            names: of things, to be found in the questions.
         """
         start = len(self.prefix)
         tokens, labels = list(self.prefix), [IGNORED] * start
-        turn, position = [0] * start, list(range(start))
+        turn, position, named = [0] * start, list(range(start)), [-1] * start
         for number, (question, answer) in enumerate(turns, start=1):
             start = start if apart else len(tokens)
             asked = self._question(question)
             said = [*self.tokens(" " + answer), self.tokenizer.eos_token_id]
             tokens += asked + said
+            named += self._named(question, names) if names else [-1] * len(asked)
+            named += [-1] * len(said)
             labels += [IGNORED] * len(asked) + said
             turn += [number if apart else 1] * (len(asked) + len(said))
             position += range(start, start + len(asked) + len(said))
-        return Row(tokens, labels, turn, position)
+        return Row(tokens, labels, turn, position, named)
 
     def _question(self, question: str) -> list[int]:
-        return self.tokens(TEMPLATE.question + question + TEMPLATE.answer)
+        return self.tokens(_asked(question))
+
+    def _named(self, question: str, names: Sequence[str]) -> list[int]:
+        """Which name each token of a question is part of; -1 for none. Longer names go first."""
+        number = {name: k for k, name in enumerate(names)}
+        longest = sorted(number, key=len, reverse=True)
+        pattern = rf"\b(?:{'|'.join(map(re.escape, longest))})\b"
+        text = _asked(question)
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        named = [-1] * len(found["input_ids"])
+        for match in re.finditer(pattern, text):
+            for k, (start, end) in enumerate(found["offset_mapping"]):
+                if start < match.end() and end > match.start():
+                    named[k] = number[match[0]]
+        return named
 
     def tokens(self, text: str) -> list[int]:
         """The tokens of a text, and nothing around them."""
         found: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return found
+
+
+def _asked(question: str) -> str:
+    return TEMPLATE.question + question + TEMPLATE.answer

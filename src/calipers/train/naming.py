@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calipers.io.exports.mentions import harmless
 from calipers.io.masks import decode_mask
-from calipers.model.nano import IGNORED
+from calipers.model.grounding import IGNORED
 from calipers.model.tokens import Writer
 from calipers.types import Bools, Rle, Scene
 
@@ -30,6 +30,11 @@ class Thing(NamedTuple):
 
     words: tuple[str, ...]
     mask: Rle
+
+    @property
+    def name(self) -> str:
+        """Its words together, as they stand in a question."""
+        return " ".join(self.words)
 
 
 def things(scene: Scene) -> list[Thing]:
@@ -73,20 +78,25 @@ def _shares(mask: Bools, grid_wh: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def patch_words(
-    found: Sequence[Thing], grid_wh: tuple[int, int], writer: Writer
+    found: Sequence[Thing], covers: NDArray[np.int64], writer: Writer
 ) -> NDArray[np.int64]:
     """The tokens of what each patch shows, (patches, `WORDS`); `IGNORED` after the last.
 
     Of a word that is several tokens the first stands for it; where nothing is, ``<pad>``.
+
+    Args:
+        found: the things.
+        covers: which of them covers each patch, see `covering`.
+        writer: knows the tokens.
     """
     out = np.full((len(found) + 1, WORDS), IGNORED)
     for row, thing in zip(out, found):
         row[: len(thing.words)] = [writer.tokens(" " + word)[0] for word in thing.words]
     out[-1, 0] = writer.tokenizer.pad_token_id
-    return np.asarray(out[covering(found, grid_wh)])
+    return np.asarray(out[covers])
 
 
 def names(found: Sequence[Thing]) -> Iterator[str]:
     """The names of things, for a tokenizer."""
     for thing in found:
-        yield " " + " ".join(thing.words)
+        yield f" {thing.name}"

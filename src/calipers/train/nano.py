@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ import torch
 from calipers.errors import RunError
 from calipers.experts.torch_runtime import choose_device
 from calipers.model.adapters import add_adapters, merge_adapters
-from calipers.model.nano import IGNORED, Batch, Named, Nano, NanoConfig, tiny_language
+from calipers.model.grounding import IGNORED
+from calipers.model.nano import Batch, Named, Nano, NanoConfig, tiny_language
 from calipers.model.pictures import both
 from calipers.model.smol import smollm2
 from calipers.model.tokens import Row, Writer, train_tokenizer
 from calipers.train.checkpoints import last_checkpoint, restore, save
 from calipers.train.data import Cache, Sample, samples, texts
-from calipers.train.naming import patch_words
+from calipers.train.naming import covering, patch_words
 from calipers.train.recipe import Recipe, Stage
 
 Learnt = Batch | Named
@@ -194,18 +195,18 @@ class Trainer:
                 yield waiting.pop(0).result()
 
     def _collate(self, found: Sequence[Sample]) -> Learnt:
-        pictures = [self.black if s.seen is None else self.cache(s.seen) for s in found]
-        words, shown = None, torch.from_numpy(np.stack(pictures))
-        if all(s.things for s in found):
+        pictures = np.stack([self.black if s.seen is None else self.cache(s.seen) for s in found])
+        asked, words, covers = any(s.turns for s in found), None, None
+        if all(s.things for s in found) and not (asked and self.recipe.see == "nothing"):
             grid = self.model.config.grid_wh
-            words = torch.from_numpy(
-                np.stack([patch_words(s.things, grid, self.writer) for s in found])
-            )
-            if not any(s.turns for s in found):
-                return Named(shown, words)
-        rows = [self.writer.row(s.turns, apart=s.spatial) for s in found]
-        batch = collate(rows, np.stack(pictures), self.model.tokenizer.pad_token_id)
-        batch.words = words
+            covered = [covering(s.things, grid) for s in found]
+            shown = [patch_words(s.things, c, self.writer) for s, c in zip(found, covered)]
+            words, covers = torch.from_numpy(np.stack(shown)), torch.from_numpy(np.stack(covered))
+            if not asked:
+                return Named(torch.from_numpy(pictures), words)
+        rows = [self.writer.row(s.turns, s.spatial, [t.name for t in s.things]) for s in found]
+        batch = collate(rows, pictures, self.model.tokenizer.pad_token_id)
+        batch.words, batch.covers = words, covers
         return batch
 
 
@@ -219,7 +220,8 @@ def start_model(recipe: Recipe) -> Nano:
     sizes, codec = recipe.nano, recipe.codec
     heads = max(1, sizes.width // 32)
     if recipe.model == "nano":
-        data = [source for stage in recipe.stages for source in stage.data or recipe.data]
+        later = [source for stage in recipe.stages for source in stage.data or ()]
+        data = [*recipe.data, *(source for source in later if source not in recipe.data)]
         data = [source for source in data if getattr(source, "ask", "") != "names"] or data
         stream = samples(data, seed=recipe.seed, turns=recipe.turns, measure=_letters,
                          notation=NOTATION, spatial_share=recipe.spatial_share)  # fmt: skip
@@ -232,7 +234,10 @@ def start_model(recipe: Recipe) -> Nano:
         tokenizer, weights = smollm2()
         config = NanoConfig(sizes.picture_wh, codec, sizes.width, sizes.layers, heads)
         return Nano(config, tokenizer, weights)
-    return Nano.from_pretrained(recipe.model)
+    model = Nano.from_pretrained(recipe.model)
+    if "codec" in recipe.model_fields_set:
+        model.config = replace(model.config, codec=codec)
+    return model
 
 
 def _letters(sample: Sample) -> int:
@@ -253,6 +258,7 @@ def collate(rows: Sequence[Row], pictures: Any, pad: int) -> Batch:
         filled("labels", IGNORED),
         filled("turn", -1),
         filled("position", 0),
+        filled("named", -1),
     )
 
 
