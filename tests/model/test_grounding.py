@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from calipers.model.grounding import ANSWERS_LOOK, attention, looking_loss  # noqa: E402
+from calipers.model.grounding import ANSWERS_LOOK, attention, looking_loss, naming_loss  # noqa: E402
 from calipers.model.nano import Batch, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.train.nano import collate  # noqa: E402
@@ -100,6 +100,15 @@ def test_what_looks_away_learns_to_look(nano: Nano, batch: Batch) -> None:
         found = states(model, batch)
         loss = looking_loss(model.language, found.hidden_states, batch).item()
     assert loss < -math.log(0.9)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [([[5], [6]], 0.5), ([[0], [0]], 0.5), ([[5], [0]], 1)]
+)
+def test_things_and_space_count_half_each(words: list[list[int]], wanted: float) -> None:
+    """All scores alike, so that every word costs the same; a side that is not there costs none."""
+    loss = naming_loss(torch.zeros(1, 2, 8), torch.tensor([words]), 0).item()
+    assert loss == pytest.approx(wanted * math.log(8))
 
 
 def test_without_names_in_the_questions_nothing_is_lost(nano: Nano, batch: Batch) -> None:

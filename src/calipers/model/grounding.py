@@ -54,7 +54,8 @@ def naming_loss(scores: Tensor, words: Tensor, space: int) -> Tensor:
     """
     said = F.log_softmax(scores.float(), -1).gather(2, words.clamp(min=0))
     empty = words == space
-    return -(said[(words != IGNORED) & ~empty].mean() + said[empty].mean()) / 2
+    parts = (said[(words != IGNORED) & ~empty], said[empty])
+    return -sum((part.mean() for part in parts if len(part)), said.new_zeros(())) / 2
 
 
 def looking_loss(language: LlamaForCausalLM, states: tuple[Tensor, ...], batch: Batch) -> Tensor:

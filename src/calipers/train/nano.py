@@ -105,9 +105,9 @@ class Trainer:
             for batches in self._batches(stage):
                 self._step(stage, adam, batches)
                 left -= 1
+                self._evaluate()
                 if left == 0 or self.done.step % self.recipe.checkpoint == 0:
                     save(self.recipe, self.model, adam, asdict(self.done))
-                self._evaluate()
                 if left == 0:
                     return None
             if stage.lora is not None:
