@@ -203,7 +203,7 @@ def make_base(work: Path, size: Size, threads: int) -> None:
         "out": work / "base", "data": [{"run": run, "ask": "plain"}, general],
         "stages": [
             {"name": "names", "learn": ALL, "steps": size.naming, "lr": 3e-3, "data": [names]},
-            {"name": "basic", "learn": ALL, "steps": size.basic, "lr": 1.5e-3, "warmup": 30,
+            {"name": "basic", "learn": ALL, "steps": size.basic, "lr": 1e-3, "warmup": 30,
              "data": [where, general]},
         ],
         "spatial_share": 0.75, "see": "rgb", "pictures": 16, "turns": 8, "checkpoint": 100,

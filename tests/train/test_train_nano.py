@@ -119,6 +119,24 @@ def test_a_model_that_does_not_see_is_not_trained(run: Path, tmp_path: Path) -> 
         check_pictures(trainer.model, batch)
 
 
+def test_what_masks_teach_goes_on_beside_general_data(
+    run: Path, general: Path, tmp_path: Path
+) -> None:
+    """A general conversation in the batch says nothing of its picture, and takes nothing away."""
+    wanted = recipe(run, tmp_path / "m", data=[{"run": run, "ask": "plain"}])
+    trainer = Trainer(wanted)
+    data = [RunData(run=run, ask="plain"), GeneralData(general=general)]
+    stream = samples(data, seed=0, turns=4, spatial_share=0.5, measure=letters)
+    plain, talk = (next(s for s in stream if s.spatial == k) for k in (True, False))
+    both, alone = trainer._collate([plain, talk]), trainer._collate([plain])
+    assert both.words is not None
+    assert (both.words[0] == alone.words[0]).all()
+    assert (both.words[1] == -100).all()
+    assert both.covers.tolist() == [alone.covers[0].tolist(), [-1] * 4]
+    assert both.named[0].max() >= 0
+    assert both.named[1].max() == -1
+
+
 def test_a_loss_that_is_no_number_ends_the_run(run: Path, tmp_path: Path) -> None:
     trainer = Trainer(recipe(run, tmp_path / "m"))
     with torch.no_grad():

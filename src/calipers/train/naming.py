@@ -85,14 +85,15 @@ def patch_words(
     Of a word that is several tokens the first stands for it; where nothing is, ``<pad>``.
 
     Args:
-        found: the things.
+        found: the things; of a picture without any nothing is known.
         covers: which of them covers each patch, see `covering`.
         writer: knows the tokens.
     """
     out = np.full((len(found) + 1, WORDS), IGNORED)
     for row, thing in zip(out, found):
         row[: len(thing.words)] = [writer.tokens(" " + word)[0] for word in thing.words]
-    out[-1, 0] = writer.tokenizer.pad_token_id
+    if found:
+        out[-1, 0] = writer.tokenizer.pad_token_id
     return np.asarray(out[covers])
 
 

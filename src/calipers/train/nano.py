@@ -197,7 +197,7 @@ class Trainer:
     def _collate(self, found: Sequence[Sample]) -> Learnt:
         pictures = np.stack([self.black if s.seen is None else self.cache(s.seen) for s in found])
         asked, words, covers = any(s.turns for s in found), None, None
-        if all(s.things for s in found) and not (asked and self.recipe.see == "nothing"):
+        if any(s.things for s in found) and not (asked and self.recipe.see == "nothing"):
             grid = self.model.config.grid_wh
             covered = [covering(s.things, grid) for s in found]
             shown = [patch_words(s.things, c, self.writer) for s, c in zip(found, covered)]
