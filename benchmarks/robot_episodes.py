@@ -30,7 +30,7 @@ class Episode:
 
     Attributes:
         far_m: from the point between the finger pads to the middle of the target, metres.
-        done: whether the task is done in this moment.
+        done: whether the task is done in this moment; a touch also in one since the frame before.
         stages: what the script was doing.
     """
 
@@ -52,13 +52,22 @@ def perform(seed: int, flawed: bool) -> Episode:
     run = Run(seed, None, task, flaw=flaw, size_wh=SIZE_WH)
     episode = Episode(seed, task, flaw, run.job.instruction)
     last = len(run.moments) - 1
+    before = 0
     for step in sorted({*range(0, last, STRIDE), last}):
+        between = range(before, step) if task == "touch" else ()
+        touched = any(_done_at(run, k) for k in between)
+        before = step
         episode.frames.append(run.see(step, after=0)[0])
         middle = run.world.place(run.job.target)[0]
         episode.far_m.append(float(np.linalg.norm(run.world.grip_point() - middle)))
-        episode.done.append(achieved(run.world, run.job))
+        episode.done.append(touched or achieved(run.world, run.job))
         episode.stages.append(run.moments[step].stage)
     return episode
+
+
+def _done_at(run: Run, step: int) -> bool:
+    run.world.restore(run.moments[step].positions)
+    return achieved(run.world, run.job)
 
 
 def kept(folder: Path, seed: int, flawed: bool) -> Episode:

@@ -26,6 +26,11 @@ LIFT_M = 0.05
 BESIDE_M, AWAY_M, SIDE_M = 0.05, 0.20, 0.15
 """Next to something is nearer than this to it, away from it farther; left, right, in front of and
 behind it not farther than the last."""
+ON_M = 0.02
+"""What is on something has its underside as near as this to the other's top: what was let go over
+it can lie on nothing else, and a camera's noise shifts a thing that is followed by up to 15 mm."""
+PIXELS = 2
+"""No gap is known better than so many pixels: a camera loses the rim of either thing."""
 TIP_M = 0.02
 """The lowest part of a gripper that stands for its fingertips."""
 
@@ -53,12 +58,14 @@ class Measures:
         reach_m: from the fingertips to the middle of the target.
         bring_m: from where the target is to where it is to be; 0 when it is there.
         bottom_m: the target's underside above what carries everything.
+        doubt_m: how well the gap is known.
     """
 
     gap_m: float | None = None
     reach_m: float | None = None
     bring_m: float | None = None
     bottom_m: float | None = None
+    doubt_m: float = LEAST_DOUBT_M
 
     @property
     def told(self) -> bool:
@@ -91,7 +98,7 @@ def _in(a: Box, b: Box) -> Doubles:
 
 
 def _on(a: Box, b: Box) -> Doubles:
-    return np.hypot(_beyond(a, b), np.maximum(np.abs(_bottom(a) - _top(b)) - 0.012, 0))
+    return np.hypot(_beyond(a, b), np.maximum(np.abs(_bottom(a) - _top(b)) - ON_M, 0))
 
 
 def _side(axis: int, sign: float) -> Callable[[Box, Box], Doubles]:
@@ -201,13 +208,16 @@ class Measurer:
         if not self._target.known:
             return Measures()
         gap, reach = self._reach(scene, hand, target)
+        far = float(self._target.middle()[2])
+        doubt = max(LEAST_DOUBT_M, PIXELS * far / min(scene.camera.fx, scene.camera.fy))
         level = None if scene.gravity is None else level_from_camera(scene.gravity)
         box = self._target.box(level)
         reference = self._reference.box(level) if self._reference else None
         if box is None or (self._reference is not None and reference is None):
-            return Measures(gap, reach, 0.0 if self.goal.relation == "touched" else None)
+            touch = self.goal.relation == "touched"
+            return Measures(gap, reach, 0.0 if touch else None, doubt_m=doubt)
         away = float(bring(self.goal.relation, box, reference))
-        return Measures(gap, reach, away, float(_bottom(box)))
+        return Measures(gap, reach, away, float(_bottom(box)), doubt)
 
     def _reach(
         self, scene: Scene, hand: int | None, target: int | None
@@ -246,7 +256,7 @@ def holds(relation: Relation, found: Measures, loose: bool = False) -> bool | No
     slack = 0.01 if loose else 0.0
     gap = found.gap_m
     if relation == "touched":
-        return None if gap is None else gap <= TOUCHING_M + LEAST_DOUBT_M + slack
+        return None if gap is None else gap <= TOUCHING_M + found.doubt_m + slack
     if found.bring_m is None:
         return None
     if relation == "lifted":
