@@ -9,7 +9,7 @@ First a base is trained once: it learns from the masks what patches show and whe
 to answer general questions and where things are, by colours alone. Each arm goes on from it. An arm
 that has its file in ``work/results`` is not run again, and one that was killed goes on from its
 last checkpoint. Objects, layouts and scales of the test scenes are not in the training scenes.
-Needs the extras ``sim`` and ``train``. What it costs is in docs/study.md.
+Needs the extras ``sim``, ``samples`` and ``train``. What it costs is in docs/study.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from calipers.model.answering import SETTINGS, answers, load
 from calipers.model.speakers import about
 from calipers.model.speaking import NanoSpeaker
 from calipers.questions.sampling import generator
+from calipers.samples import write_sample
 from calipers.samples.blocks import write_blocks
 from calipers.tools import protocol
 from calipers.tools.session import Session
@@ -46,6 +48,8 @@ from calipers.types import Frame, Scene
 
 ALL = ["vision", "projector", "language"]
 SCORED = [name for name in ASKED if name != "point"]
+REAL: dict[str, dict[str, float]] = {"arc2017": {}, "motorcycle": {"scale": 0.25}}
+"""Samples that are photographs, each for a look at what no arm has learnt from."""
 TEST_SEED = 1_000_003
 GENERAL_QUESTIONS = 200
 CALL = re.compile(r"=(\d+)")
@@ -62,11 +66,14 @@ class Size:
     basic: int = 600
     steps: int = 600
     questions: int = 1200
+    real: int = 100
     width: int = 128
     layers: int = 4
 
 
-SMOKE = Size(12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, width=32, layers=3)
+SMOKE = Size(
+    12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, real=4, width=32, layers=3
+)
 STEPS = ("naming", "basic", "steps")
 
 
@@ -135,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_scenes(given.work, size)
         make_base(given.work, size, given.workers)
         chosen = [arm for arm in ARMS if arm.name in given.only]
-        with ProcessPoolExecutor(given.workers) as pool:
+        with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
             for done in pool.map(run_arm, *zip(*((given.work, size, arm) for arm in chosen))):
                 sys.stderr.write(f"{done}\n")
         if SCRIPTED in given.only:
@@ -155,6 +162,10 @@ def make_scenes(work: Path, size: Size) -> None:
         if not (frames / "metadata.jsonl").exists():
             write_blocks(frames, count, part=part)
         calipers.scenes(frames, run, workers=1)
+    for name, options in REAL.items():
+        if not (frames := work / f"{name}-frames").exists():
+            write_sample(name, frames, **options)
+        calipers.scenes(frames, work / name, workers=1)
     talks = [general_record(scene) for scene in read_scenes(work / "train")]
     write_json(work / "general.json", talks)
 
@@ -253,25 +264,22 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
         "arm": asdict(arm), "size": asdict(size), "weights_of": recipe.model,
         "train_cpu_s": round(trained, 1), "tokens": tokens[0],
         "rows": ask_model(work, size, arm, recipe.out),
-        "general": ask_general(work, recipe.out) if arm.share is not None or _is_base(arm) else [],
+        "general": ask_general(work, recipe.out),
+        "real": ask_real(work, size, recipe.out),
     }  # fmt: skip
     result.parent.mkdir(exist_ok=True)
     write_json(result, found | {"test_cpu_s": round(time.process_time() - begun - trained, 1)})
     return f"{arm.name}: {trained:.0f} s of processor time"
 
 
-def _is_base(arm: Arm) -> bool:
-    return arm.name in ("trained", "untrained", "blind")
-
-
 Test = list[tuple[Plain, Asked]]
 
 
-def test_questions(work: Path, size: Size) -> Test:
-    """The plain questions of the test scenes: the same for every arm."""
-    frames, found = Frames.under(work / "test-frames"), []
-    scenes = list(read_scenes(work / "test"))
-    each = -(-size.questions // len(scenes))
+def test_questions(work: Path, name: str, count: int) -> Test:
+    """Plain questions of the scenes of a part or sample: the same for every arm."""
+    frames, found = Frames.under(work / f"{name}-frames"), []
+    scenes = list(read_scenes(work / name))
+    each = -(-count // len(scenes))
     for scene in scenes:
         seen = frames.seen(scene.image, scene.depth_image)
         for k, one in enumerate(draw(scene, each, generator(TEST_SEED, scene.id), SCORED)):
@@ -279,10 +287,20 @@ def test_questions(work: Path, size: Size) -> Test:
     return found
 
 
+def ask_real(work: Path, size: Size, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a report on each photograph."""
+    model, read, found = load(folder, "cpu"), Cache.frames(), {}
+    for name in REAL:
+        asked = test_questions(work, name, size.real)
+        said = answers(model, ((read(c.seen), one.question) for one, c in asked))
+        found[name] = scored(asked, said)
+    return found
+
+
 def ask_model(work: Path, size: Size, arm: Arm, folder: Path) -> list[dict[str, Any]]:
     """Rows of a report on the test questions; with the tool, those that it answers."""
     model, read = load(folder, "cpu"), Cache.frames()
-    asked = test_questions(work, size)
+    asked = test_questions(work, "test", size.questions)
     if arm.tool:
         speaker = NanoSpeaker(arm.name, model)
         asked = [(one, case) for one, case in asked if one.type in TOOL]
@@ -346,7 +364,11 @@ def run_scripted(work: Path, size: Size) -> None:
     result, read = work / "results" / f"{SCRIPTED}.json", Cache.frames()
     if result.exists():
         return
-    asked = [(one, case) for one, case in test_questions(work, size) if one.type in TOOL]
+    asked = [
+        (one, case)
+        for one, case in test_questions(work, "test", size.questions)
+        if one.type in TOOL
+    ]
     said = (with_tool(scripted(one), read(case.seen)) for one, case in asked)
     result.parent.mkdir(exist_ok=True)
     write_json(result, {"arm": {"name": SCRIPTED}, "rows": scored(asked, said)})

@@ -15,6 +15,7 @@ COLUMNS = (
     ("gives a length", "quantitative", "gives-number"),
 )
 """Heading, tag and rule of what the table shows."""
+GENERAL = "general questions right"
 NOT_RUN = "not run"
 _BAR, _LEFT, _WIDE = 16, 150, 400
 
@@ -51,17 +52,34 @@ def table(results: dict[str, dict[str, Any]], arms: Sequence[Any]) -> str:
     """All arms, those of a question together; arms without a result are said to be not run."""
     lines = []
     for asks, some in groupby(arms, key=lambda arm: arm.asks):
-        lines += [f"\n## {asks[0].upper()}{asks[1:]}\n", _line(["arm", *(c[0] for c in COLUMNS)])]
-        lines.append("|---" * (len(COLUMNS) + 1) + "|")
+        lines += [
+            f"\n## {asks[0].upper()}{asks[1:]}\n",
+            _line(["arm", *(c[0] for c in COLUMNS), GENERAL]),
+        ]
+        lines.append("|---" * (len(COLUMNS) + 2) + "|")
         for arm in some:
             found = results.get(arm.name)
             cells = (
-                [cell(find(found["rows"], tag, rule)) for _, tag, rule in COLUMNS]
+                [*_cells(found["rows"]), cell(find(found["general"], "all", "exact"))]
                 if found
-                else [NOT_RUN, *[""] * (len(COLUMNS) - 1)]
+                else [NOT_RUN, *[""] * len(COLUMNS)]
             )
             lines.append(_line([arm.name, *cells]))
     return "\n".join(lines)
+
+
+def _cells(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return [cell(find(rows, tag, rule)) for _, tag, rule in COLUMNS]
+
+
+def real(results: dict[str, dict[str, Any]]) -> str:
+    """What arms say of photographs, the same questions of each."""
+    lines = [_line(["photograph", "arm", *(c[0] for c in COLUMNS)])]
+    lines.append("|---" * (len(COLUMNS) + 2) + "|")
+    for name, found in results.items():
+        for photograph, rows in found.get("real", {}).items():
+            lines.append(_line([photograph, name, *_cells(rows)]))
+    return "\n".join([*lines[:2], *sorted(lines[2:])])
 
 
 def by_type(results: dict[str, dict[str, Any]], arms: Sequence[str]) -> str:
@@ -129,7 +147,8 @@ def write_report(results: Path, report: Path, arms: Sequence[Any]) -> None:
         picture.write_text(plot(found, names), encoding="utf-8")
         parts.append("![](images/study.svg)")
     parts.append(table(found, arms))
-    parts += ["\n## Each type\n", by_type(found, [*names, "scripted"]), "\n## Cost\n", cost(found)]
+    parts += ["\n## Each type\n", by_type(found, [*names, "scripted"])]
+    parts += ["\n## Photographs\n", real(found), "\n## Cost\n", cost(found)]
     report.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -142,8 +161,7 @@ def cost(results: dict[str, dict[str, Any]]) -> str:
     lines.append("|---" * 6 + "|")
     for name, found in sorted(results.items()):
         if "train_cpu_s" in found:
-            steps = f"{found['size']['naming']} + {found['size']['steps']}"
-            cells = [name, found["arm"]["seed"], steps, f"{found['tokens']:,}"]
+            cells = [name, found["arm"]["seed"], found["size"]["steps"], f"{found['tokens']:,}"]
             lines.append(
                 _line([*map(str, cells), str(found["train_cpu_s"]), str(found["test_cpu_s"])])
             )

@@ -22,7 +22,7 @@ NAMES = ["red can", "can"]
 def nano() -> Nano:
     torch.manual_seed(0)
     tokenizer = train_tokenizer([text for turn in TURNS * 9 for text in turn], 300)
-    config = NanoConfig((48, 32), "log8", 24, 1, 2, tiny_language(len(tokenizer), 64, 3))
+    config = NanoConfig((48, 32), "log8", 24, 1, 2, tiny_language(len(tokenizer), 128, 3))
     return Nano(config, tokenizer).eval()
 
 
@@ -79,11 +79,15 @@ def test_looking_is_the_share_on_things_and_on_names(nano: Nano, batch: Batch) -
         at = attention(nano.language, found.hidden_states, batch, ANSWERS_LOOK)[0]
         labels, turn = batch.labels[0].tolist(), batch.turn[0].tolist()
         said = [k - 1 for k, label in enumerate(labels) if label != -100]
+        first = {1: (0, 1), 2: (0, 0)}  # turn → what its question names first and second
         back = [
-            math.log(head[k, [n for n, _ in named if turn[n] == turn[k]]].sum())
+            math.log(
+                head[k, [n for n, thing in named if (turn[n], thing) == (turn[k], wanted)]].sum()
+            )
             for k in said
-            for head in at
+            for wanted, head in zip(first[turn[k]], at)
         ]
+        assert len(at) == 2
     assert loss == pytest.approx(-0.5 * (sum(logs) / len(logs) + sum(back) / len(back)), rel=1e-4)
 
 
@@ -112,7 +116,7 @@ def test_things_and_space_count_half_each(words: list[list[int]], wanted: float)
 
 
 def test_without_names_in_the_questions_nothing_is_lost(nano: Nano, batch: Batch) -> None:
-    batch.named[:] = -1
+    batch.named[:] = batch.order[:] = -1
     with torch.no_grad():
         found = states(nano, batch)
         assert looking_loss(nano.language, found.hidden_states, batch).item() == 0

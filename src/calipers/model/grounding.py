@@ -62,30 +62,37 @@ def looking_loss(language: LlamaForCausalLM, states: tuple[Tensor, ...], batch: 
     """The loss of looking where the masks say, of half of the heads; a scalar.
 
     It is the negative logarithm of the share of a token's attention that lies there: for the words
-    of a name on the patches of the thing, for all that answers a question on the names in it.
+    of a name on the patches of the thing; for all that answers a question on the names in it, of
+    the first head on the first name, of the second on the second (or last), and so on, so that what
+    is compared arrives apart.
 
     Args:
         language: has a layer `ANSWERS_LOOK`.
         states: hidden states before each layer, (B, T, hidden).
-        batch: with `named` and `covers`; patches are the first tokens of its rows.
+        batch: with `named`, `order` and `covers`; patches are the first tokens of its rows.
     """
     assert batch.covers is not None
-    patches, named = batch.covers.shape[1], batch.named >= 0
-    things = (batch.named[:, :, None] == batch.covers[:, None]) & named[..., None]
-    at_things = attention(language, states, batch, NAMES_LOOK)[..., :patches]
-    names = named[:, None] & (batch.turn[:, None] == batch.turn[:, :, None])
-    names = names & (batch.labels.roll(-1, 1) != IGNORED)[..., None]
-    at_names = attention(language, states, batch, ANSWERS_LOOK)
-    return _WEIGHT * (_off(at_things, things) + _off(at_names, names))
+    patches = batch.covers.shape[1]
+    row, at = (batch.named >= 0).nonzero(as_tuple=True)
+    things = batch.covers[row] == batch.named[row, at, None]
+    at_things = attention(language, states, batch, NAMES_LOOK)[row, :, at, :patches]
+    row, at = (batch.labels.roll(-1, 1) != IGNORED).nonzero(as_tuple=True)
+    same = batch.turn[row] == batch.turn[row, at, None]
+    order = batch.order[row].where(same, -1)[:, None]
+    at_names = attention(language, states, batch, ANSWERS_LOOK)[row, :, at]
+    head = torch.arange(at_names.shape[1], device=order.device)[:, None]
+    wanted = head.minimum(order.amax(-1, keepdim=True))
+    names = (order == wanted) & (order >= 0)
+    return _WEIGHT * (_off(at_things, things[:, None].expand_as(at_things)) + _off(at_names, names))
 
 
 def _off(attention: Tensor, wanted: Tensor) -> Tensor:
-    """How far (B, H, T, K) attention is off the (B, T, K) places; tokens without any are left out.
+    """How far (M, H, K) attention is off the wanted places; tokens without any are left out.
 
-    >>> round(_off(torch.tensor([[[[0.25, 0.75]]]]), torch.tensor([[[False, True]]])).item(), 4)
+    >>> round(_off(torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[False, True]]])).item(), 4)
     0.2877
     """
-    there = (attention * wanted[:, None]).sum(-1).transpose(1, 2)[wanted.any(-1)]
+    there = (attention * wanted).sum(-1)[wanted.any(-1)]
     return -there.clamp(min=_LEAST).log().mean() if len(there) else attention.new_zeros(())
 
 

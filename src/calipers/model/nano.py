@@ -164,6 +164,7 @@ class Batch:
         turn: (B, T) int64, 0 for what all questions see, then 1, 2, …; -1 for padding.
         position: (B, T) int64.
         named: (B, T) int64, the number of the thing that a token is part of the name of, else -1.
+        order: (B, T) int64, 0 where that is the first thing that a question names, then 1, 2, …
         words: what the patches show, as of `Named`.
         covers: (B, patches) int64, the number of the thing that covers a patch, else -1; None
             learns neither what patches show nor where words look.
@@ -175,6 +176,7 @@ class Batch:
     turn: Tensor
     position: Tensor
     named: Tensor
+    order: Tensor
     words: Tensor | None = None
     covers: Tensor | None = None
 

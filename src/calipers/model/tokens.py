@@ -69,6 +69,7 @@ class Row:
     turn: list[int]
     position: list[int]
     named: list[int]
+    order: list[int]
 
 
 class Writer:
@@ -103,18 +104,19 @@ class Writer:
         """
         start = len(self.prefix)
         tokens, labels = list(self.prefix), [IGNORED] * start
-        turn, position, named = [0] * start, list(range(start)), [-1] * start
+        turn, position, named, order = [0] * start, list(range(start)), [-1] * start, [-1] * start
         for number, (question, answer) in enumerate(turns, start=1):
             start = start if apart else len(tokens)
             asked = self._question(question)
             said = [*self.tokens(" " + answer), self.tokenizer.eos_token_id]
             tokens += asked + said
-            named += self._named(question, names) if names else [-1] * len(asked)
-            named += [-1] * len(said)
+            found = self._named(question, names) if names else [-1] * len(asked)
+            named += found + [-1] * len(said)
+            order += _order(found) + [-1] * len(said)
             labels += [IGNORED] * len(asked) + said
             turn += [number if apart else 1] * (len(asked) + len(said))
             position += range(start, start + len(asked) + len(said))
-        return Row(tokens, labels, turn, position, named)
+        return Row(tokens, labels, turn, position, named, order)
 
     def _question(self, question: str) -> list[int]:
         return self.tokens(_asked(question))
@@ -141,3 +143,13 @@ class Writer:
 
 def _asked(question: str) -> str:
     return TEMPLATE.question + question + TEMPLATE.answer
+
+
+def _order(named: Sequence[int]) -> list[int]:
+    """Things by the order in which they are named; -1 stays.
+
+    >>> _order([-1, 5, 5, -1, 2, 5])
+    [-1, 0, 0, -1, 1, 0]
+    """
+    first = {thing: k for k, thing in enumerate(dict.fromkeys(t for t in named if t >= 0))}
+    return [first.get(thing, -1) for thing in named]

@@ -259,6 +259,7 @@ def collate(rows: Sequence[Row], pictures: Any, pad: int) -> Batch:
         filled("turn", -1),
         filled("position", 0),
         filled("named", -1),
+        filled("order", -1),
     )
 
 
