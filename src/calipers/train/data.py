@@ -189,7 +189,7 @@ def _places(
     for scene, seen in _scenes(source):
         found = place_turns(scene, notation, generator(epoch_seed(seed, epoch), f"of {scene.id}"))
         if found:
-            yield Sample(seen, found[:turns], True)
+            yield Sample(seen, found[:turns], True, tuple(things(scene)))
 
 
 def _plain(
