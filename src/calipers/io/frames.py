@@ -115,14 +115,14 @@ def read_frame(root: Path, line: dict[str, Any], *, pixels: bool = False) -> Fra
     turned together; where nothing tells, the record is refused (``exif_rotation``).
 
     Args:
-        root: the folder, resolved.
+        root: the folder.
         line: the record as parsed from JSON.
         pixels: whether `Frame.rgb` is wanted.
 
     Raises:
         Skip: with a reason of `REASONS`.
     """
-    record = parse_record(line)
+    record, root = parse_record(line), Path(os.path.realpath(root))
     with open_within(root, record.file_name, "missing_file") as file:
         picture = decode_picture(file, record.file_name, pixels=pixels)
     raw = None
