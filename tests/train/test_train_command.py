@@ -49,7 +49,7 @@ def recipe(run: Path, home: Path, /, **evaluate: Any) -> Path:
         "out": "out",
         "data": [asked],
         "stages": [{"name": "all", "learn": ["vision", "projector", "language"], "steps": STEPS,
-                    "lr": 0.01, "warmup": 1}],
+                    "lr": 0.02, "warmup": 1}],
         "nano": {"picture_wh": [64, 48], "width": 32, "layers": 1, "language_layers": 1,
                  "vocabulary": 300},
         "pictures": 2, "turns": 4, "checkpoint": 2, "threads": 1, "device": "cpu",

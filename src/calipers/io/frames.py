@@ -122,7 +122,9 @@ def read_frame(root: Path, line: dict[str, Any], *, pixels: bool = False) -> Fra
     Raises:
         Skip: with a reason of `REASONS`.
     """
-    record, root = parse_record(line), Path(os.path.realpath(root))
+    record = parse_record(line)
+    if not is_remote(root):
+        root = Path(os.path.realpath(root))
     with open_within(root, record.file_name, "missing_file") as file:
         picture = decode_picture(file, record.file_name, pixels=pixels)
     raw = None
