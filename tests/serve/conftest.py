@@ -23,5 +23,5 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_frames(home / "frames", 4)
     calipers.build(str(home / "frames"), str(home / "run"), workers=1, questions_per_scene=6)
     taught_models.nano(home / "nano", "It is 1.5 m.")
-    taught_models.nano(home / "depth", "Depth(0.5,0.1)=1520, so 1.5 m.")
+    taught_models.nano(home / "depth", "Depth(0.5,0.1)=2000, so 1.5 m.")
     return home
