@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -36,7 +37,7 @@ def environment() -> Iterator[None]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPATH", str(TESTS))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv(faults.MARK, "test")
+        patch.setenv(faults.MARK, uuid4().hex)  # its kills are not to reach other tests' workers
         yield
 
 
