@@ -11,13 +11,16 @@ TABLE = 0.5
 STATS = DepthStats(valid=1.0, min=0.5, p5=0.6, median=1, p95=1.4, max=1.5, noise=0.0)
 
 
-def thing(caption, right, forward, bottom, size, role=None):
-    """A box: its middle's place on the table and its underside's height, metres."""
+def thing(caption, right, forward, bottom, size, role=None, yaw=0.0):
+    """A box: its middle's place on the table and its underside's height, metres; yaw in degrees."""
     size = np.array(size, dtype=float)
     level = np.array([right, forward, bottom + size[2] / 2])
     steps = np.linspace(-0.5, 0.5, 7)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    shell = grid[np.abs(grid).max(axis=1) > 0.49] * size + level
+    c, s = np.cos(np.deg2rad(yaw)), np.sin(np.deg2rad(yaw))
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    shell = grid[np.abs(grid).max(axis=1) > 0.49] * size @ turn.T + level
+    size = np.abs(turn) @ size
     camera = np.stack((shell[:, 0], TABLE - shell[:, 2], shell[:, 1]), axis=1)
     origin = camera.min(axis=0).astype(np.float32)
     cloud = np.round((camera - origin) / 1e-4).astype(np.int16)

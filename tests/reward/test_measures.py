@@ -100,6 +100,15 @@ def test_metres_to_where_a_thing_is_to_be(relation, center, metres):
     assert float(bring(relation, cup, bowl)) == pytest.approx(metres, abs=1e-9)
 
 
+def test_beside_a_bin_that_stands_askew_is_not_in_it():
+    """Its box, 28 cm wide along the viewing direction, has corners where there is no bin."""
+    askew = thing("bin", 0.0, 1.0, 0.0, BOWL, yaw=45)
+    for right, forward, metres in ((0.0, 1.0, 0.0), (0.10, 0.90, 0.1 * np.sqrt(2) - 0.1)):
+        cup = thing("cup", right, forward, 0.0, CUP)
+        found = Measurer(parse("put the cup in the bin")).see(scene(cup, askew))
+        assert found.bring_m == pytest.approx(metres, abs=1e-3)
+
+
 def test_the_hand_is_measured_from_its_fingertips_and_by_the_gap():
     table = scene(thing("cup", 0, 0.8, 0, CUP), hand(0, 0.8, 0.20))
     found = Measurer(parse("touch the cup")).see(table)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from calipers.errors import Skip
+from calipers.geometry.camera import backproject
 from calipers.types import Bools, Camera, Doubles, Floats
 
 TOP_M = 0.008
@@ -42,10 +43,8 @@ class Rig:
 
     def points(self, depth_m: Floats, mask: Bools, camera: Camera) -> Doubles:
         """(N, 3) what a mask (H, W) covers, world frame; pixels without a reading are left out."""
-        v, u = np.nonzero(mask & np.isfinite(depth_m))
-        z = depth_m[v, u].astype(np.float64)
-        rays = np.stack(((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, 0 * z + 1), 1)
-        return np.asarray(rays * z[:, None] @ self.world_from_camera.T + self.at)
+        seen = backproject(depth_m, camera)[mask & np.isfinite(depth_m)].astype(np.float64)
+        return np.asarray(seen @ self.world_from_camera.T + self.at)
 
 
 def grip(points: Doubles) -> Grip:
@@ -72,18 +71,6 @@ def grip(points: Doubles) -> Grip:
     at, sides, yaw = _rectangle(flat[hull.vertices])
     filled = hull.volume / max(float(sides.prod()), 1e-12)  # in the plane a hull's volume is area
     return Grip(at, float(top), float(low), None if filled < _ROUND else yaw)
-
-
-def aside(points: Doubles, start: Doubles, end: Doubles) -> Doubles:
-    """(N,) how far (N, 2) points are from the straight way between two points (2,).
-
-    >>> aside(np.array([[0.5, 0.1], [2.0, 0.0]]), np.zeros(2), np.array([1.0, 0.0])).tolist()
-    [0.1, 1.0]
-    """
-    way = end - start
-    share = (points - start) @ way / max(float(way @ way), 1e-12)
-    nearest = start + np.clip(share, 0, 1)[:, None] * way
-    return np.asarray(np.linalg.norm(points - nearest, axis=1))
 
 
 def _rectangle(corners: Doubles) -> tuple[Doubles, Doubles, float]:

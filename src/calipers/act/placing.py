@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from calipers.act.grips import LEAST, Grip, Rig, aside, grip
+from calipers.act.grips import LEAST, Grip, Rig, grip
 from calipers.errors import Skip, UsageError
+from calipers.geometry.outline import aside
 from calipers.io.masks import decode_mask
 from calipers.reward.finding import find
 from calipers.reward.goals import Goal, Phrase, parse

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calipers.errors import Skip, UsageError
+from calipers.geometry.camera import backproject
 from calipers.geometry.frames import level_from_camera
 from calipers.io.masks import decode_mask
 from calipers.reward.curves import SCALE_M
@@ -39,12 +40,13 @@ def reward_map(frame: Frame, scene: Scene, goal: Goal) -> Doubles:
     """
     if frame.depth_m is None or scene.gravity is None or scene.support_plane is None:
         raise Skip("no_level", f"{scene.id}: a map needs depth, gravity and what carries things")
-    points = _points(frame) @ level_from_camera(scene.gravity, scene.support_plane)[:3].T
-    target = _box(scene, find(scene, goal.target))
+    level = level_from_camera(scene.gravity, scene.support_plane)
+    points = _points(frame) @ level[:3].T
+    target = _box(scene, find(scene, goal.target), level)
     if goal.reference is None:
         left = np.linalg.norm(points - target.center, axis=-1)
     else:
-        reference = _box(scene, find(scene, goal.reference))
+        reference = _box(scene, find(scene, goal.reference), level)
         left = bring(goal.relation, Box(_standing(points, target, reference, goal), target.size),
                      reference)  # fmt: skip
     out = np.exp(-left / SCALE_M)
@@ -62,14 +64,12 @@ def _points(frame: Frame) -> Doubles:
     camera, depth = frame.camera, frame.depth_m
     if camera is None or depth is None:
         raise UsageError(f"{frame.id}: wanted depth and intrinsics")
-    v, u = np.indices(depth.shape)
-    z = depth.astype(np.float64)
-    rays = ((u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z, np.ones_like(z))
-    return np.stack(rays, axis=-1)
+    seen = backproject(depth, camera).astype(np.float64)
+    return np.concatenate((seen, np.ones((*depth.shape, 1))), axis=-1)
 
 
-def _box(scene: Scene, k: int) -> Box:
-    box = Box.of(scene.objects[k])
+def _box(scene: Scene, k: int, level: Doubles) -> Box:
+    box = Box.of(scene.objects[k], level)
     if box is None:
         raise Skip("no_level", f"{scene.id}: {scene.objects[k].caption} has no level box")
     return box

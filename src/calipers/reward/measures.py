@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from calipers.geometry.frames import level_from_camera
+from calipers.geometry.outline import beyond, outline
 from calipers.geometry.relations import LEAST_DOUBT_M, TOUCHING_M
 from calipers.questions.robot import RobotView
 from calipers.reward import finding
@@ -36,17 +37,27 @@ TIP_M = 0.02
 
 
 class Box(NamedTuple):
-    """A box in the level frame: center (..., 3) and size (3,), metres."""
+    """A box in the level frame, metres.
+
+    Attributes:
+        center, size: (..., 3) and (3,).
+        outline: (K, 2) corners, from the middle, of what it holds when it is looked down on: a box
+            lies along the viewing direction, and a thing that does not leaves its corners empty.
+            None for all of the box.
+    """
 
     center: Doubles
     size: Doubles
+    outline: Doubles | None = None
 
     @classmethod
-    def of(cls, item: SceneObject) -> Box | None:
-        """The box of an object; None without a level frame."""
+    def of(cls, item: SceneObject, level_from_camera: Doubles) -> Box | None:
+        """The box of an object; None where it has none in the level frame."""
         if item.center_level is None or item.size_level is None:
             return None
-        return cls(item.center_level.astype(np.float64), item.size_level.astype(np.float64))
+        center, size = (v.astype(np.float64) for v in (item.center_level, item.size_level))
+        around = item.points() @ level_from_camera[:3, :3].T + level_from_camera[:3, 3] - center
+        return cls(center, size, outline(np.clip(around, -size / 2, size / 2)[:, :2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class Measures:
 
 def _beyond(a: Box, b: Box) -> Doubles:
     """(...,) metres, horizontal, from the middle of a to the outline of b; 0 inside."""
+    if b.outline is not None:
+        return beyond((a.center - b.center)[..., :2], b.outline)
     off = np.abs(a.center[..., :2] - b.center[..., :2]) - b.size[:2] / 2
     return np.asarray(np.linalg.norm(np.maximum(off, 0), axis=-1))
 
@@ -159,15 +172,20 @@ class _Thing:
         self._box: Box | None = None
         self._middle = np.zeros(3)
 
-    def see(self, scene: Scene) -> int | None:
-        """The position of the object in a scene; None where it is not seen."""
+    def see(self, scene: Scene, level: Doubles | None) -> int | None:
+        """The position of the object in a scene; None where it is not seen.
+
+        Args:
+            scene: the next one.
+            level: (4, 4) level from camera coordinates; None without gravity.
+        """
         found = finding.gripper(scene) if self._track is None else self._track.see(scene)
         if found is None:
             return None
         item = scene.objects[found]
         self.follower.see(item.points().astype(np.float64), item.pixels)
         if self.follower.fresh:
-            self._box = Box.of(item)
+            self._box = None if level is None else Box.of(item, level)
             tips = self._track is None
             self._middle = fingertips(scene, found) if tips else _middle(item)
         return found
@@ -186,7 +204,7 @@ class _Thing:
         if self._box is None or level_from_camera is None:
             return None
         moved = level_from_camera[:3, :3] @ (self.middle() - self._middle)
-        return Box(self._box.center + moved, self._box.size)
+        return self._box._replace(center=self._box.center + moved)
 
 
 class Measurer:
@@ -202,15 +220,16 @@ class Measurer:
 
     def see(self, scene: Scene) -> Measures:
         """Measure the next scene."""
-        target, hand = self._target.see(scene), self._hand.see(scene)
+        down = scene.gravity
+        level = None if down is None else level_from_camera(down, scene.support_plane)
+        target, hand = self._target.see(scene, level), self._hand.see(scene, level)
         if self._reference is not None:
-            self._reference.see(scene)
+            self._reference.see(scene, level)
         if not self._target.known:
             return Measures()
         gap, reach = self._reach(scene, hand, target)
         far = float(self._target.middle()[2])
         doubt = max(LEAST_DOUBT_M, PIXELS * far / min(scene.camera.fx, scene.camera.fy))
-        level = None if scene.gravity is None else level_from_camera(scene.gravity)
         box = self._target.box(level)
         reference = self._reference.box(level) if self._reference else None
         if box is None or (self._reference is not None and reference is None):

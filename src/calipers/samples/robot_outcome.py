@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from calipers.samples.robot_script import OPEN, Job, Script, Task, hold, perform
-from calipers.samples.robot_world import GRIPPER, TABLE_M, World
+from calipers.samples.robot_world import BACKGROUND, GRIPPER, TABLE_M, World
 
 Flaw = Literal["stop", "empty", "slip", "other"]
 
@@ -73,8 +73,8 @@ def achieved(world: World, job: Job) -> bool:
     """Whether the job is done as the world stands now.
 
     Touched: a contact acts. Lifted: held, its underside more than `LIFTED_M` above the table.
-    Placed and stacked: let go of, and in the bin or in contact with what it is to stand on and
-    above it.
+    Placed and stacked: let go of, and in the bin or in contact with what it is to stand on, above
+    it, and not with the table too, as what fell off and leans on it.
     """
     touched = world.contacts()
     gripped = (GRIPPER, job.target) in touched
@@ -90,7 +90,7 @@ def achieved(world: World, job: Job) -> bool:
         return inside(world, job.target, job.goal)
     pair = (min(job.target, job.goal), max(job.target, job.goal))
     over = at[2] > world.place(job.goal)[0][2] + world.things[job.goal].size[2] / 2
-    return pair in touched and bool(over)
+    return pair in touched and bool(over) and (BACKGROUND, job.target) not in touched
 
 
 def inside(world: World, thing: int, container: int) -> bool:
