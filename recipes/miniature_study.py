@@ -65,7 +65,7 @@ class Size:
     few: int = 250
     test: int = 300
     naming: int = 400
-    basic: int = 600
+    basic: int = 1000
     steps: int = 1000
     questions: int = 1200
     real: int = 100

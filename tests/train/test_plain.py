@@ -19,7 +19,7 @@ from calipers.model.grounding import IGNORED  # noqa: E402
 from calipers.model.nano import Named, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
-from calipers.train.naming import Thing, covering, patch_words, things  # noqa: E402
+from calipers.train.naming import Thing, covering, patch_words, shares, things  # noqa: E402
 from calipers.train.plain import draw, plain_case, plain_questions, tell  # noqa: E402
 from calipers.types import Scene  # noqa: E402
 
@@ -105,9 +105,11 @@ def test_a_patch_is_of_what_covers_it_most() -> None:
     left[:, 0] = 1  # half of each patch at the left
     low[2:] = 1  # all of the lower patches
     found = [Thing(("red", "can"), encode_mask(left)), Thing(("box",), encode_mask(low))]
-    assert covering(found, (2, 2)).tolist() == [0, -1, 1, 1]
+    covers = covering(shares(found, (2, 2)))
+    assert covers.tolist() == [0, -1, 1, 1]
+    assert covering(shares([], (2, 2))).tolist() == [-1] * 4
     tokenizer = train_tokenizer([" red can box"] * 9, 300)
-    words = patch_words(found, covering(found, (2, 2)), Writer(tokenizer, 4))
+    words = patch_words(found, covers, Writer(tokenizer, 4))
     read = [tokenizer.decode(row[row != IGNORED]) for row in words]
     assert read == [" red can", "<pad>", " box", " box"]
 

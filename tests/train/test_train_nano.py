@@ -132,7 +132,8 @@ def test_what_masks_teach_goes_on_beside_general_data(
     assert both.words is not None
     assert (both.words[0] == alone.words[0]).all()
     assert (both.words[1] == -100).all()
-    assert both.covers.tolist() == [alone.covers[0].tolist(), [-1] * 4]
+    assert both.shares.tolist() == [alone.shares[0].tolist(), (0 * alone.shares[0]).tolist()]
+    assert alone.shares.max() > 0
     assert both.named[0].max() >= 0
     assert both.named[1].max() == -1
 

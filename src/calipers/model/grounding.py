@@ -61,20 +61,21 @@ def naming_loss(scores: Tensor, words: Tensor, space: int) -> Tensor:
 def looking_loss(language: LlamaForCausalLM, states: tuple[Tensor, ...], batch: Batch) -> Tensor:
     """The loss of looking where the masks say, of half of the heads; a scalar.
 
-    It is the negative logarithm of the share of a token's attention that lies there: for the words
-    of a name on the patches of the thing; for all that answers a question on the names in it, of
-    the first head on the first name, of the second on the second (or last), and so on, so that what
-    is compared arrives apart.
+    It is how far a token's attention is from what is wanted (Kullback and Leibler's divergence):
+    for the words of a name, patches as each holds of the thing, so that what is read there on
+    average is the middle of the thing, finer than a patch; for all that answers a question, the
+    names in it, of the first head the first name, of the second the second (or last), and so on,
+    so that what is compared arrives apart.
 
     Args:
         language: has a layer `ANSWERS_LOOK`.
         states: hidden states before each layer, (B, T, hidden).
-        batch: with `named`, `order` and `covers`; patches are the first tokens of its rows.
+        batch: with `named`, `order` and `shares`; patches are the first tokens of its rows.
     """
-    assert batch.covers is not None
-    patches = batch.covers.shape[1]
+    assert batch.shares is not None
+    patches = batch.shares.shape[2]
     row, at = (batch.named >= 0).nonzero(as_tuple=True)
-    things = batch.covers[row] == batch.named[row, at, None]
+    things = batch.shares[row, batch.named[row, at], None]
     at_things = attention(language, states, batch, NAMES_LOOK)[row, :, at, :patches]
     row, at = (batch.labels.roll(-1, 1) != IGNORED).nonzero(as_tuple=True)
     same = batch.turn[row] == batch.turn[row, at, None]
@@ -83,17 +84,23 @@ def looking_loss(language: LlamaForCausalLM, states: tuple[Tensor, ...], batch: 
     head = torch.arange(at_names.shape[1], device=order.device)[:, None]
     wanted = head.minimum(order.amax(-1, keepdim=True))
     names = (order == wanted) & (order >= 0)
-    return _WEIGHT * (_off(at_things, things[:, None].expand_as(at_things)) + _off(at_names, names))
+    return _WEIGHT * (_off(at_things, things) + _off(at_names, names))
 
 
 def _off(attention: Tensor, wanted: Tensor) -> Tensor:
-    """How far (M, H, K) attention is off the wanted places; tokens without any are left out.
+    """How far (M, H, K) attention is from what is wanted; tokens that nothing is wanted of are
+    left out.
 
     >>> round(_off(torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[False, True]]])).item(), 4)
     0.2877
+    >>> round(_off(torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[2.0, 2.0]]])).item(), 4)
+    0.1438
     """
-    there = (attention * wanted).sum(-1)[wanted.any(-1)]
-    return -there.clamp(min=_LEAST).log().mean() if len(there) else attention.new_zeros(())
+    known = wanted.sum(-1, dtype=attention.dtype)
+    part = wanted / known[..., None].clamp(min=_LEAST)
+    off = torch.xlogy(part, part) - part * attention.clamp(min=_LEAST).log()
+    there = off.sum(-1)[(known > 0).expand(off.shape[:-1])]
+    return there.mean() if len(there) else attention.new_zeros(())
 
 
 def attention(

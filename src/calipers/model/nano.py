@@ -166,8 +166,8 @@ class Batch:
         named: (B, T) int64, the number of the thing that a token is part of the name of, else -1.
         order: (B, T) int64, 0 where that is the first thing that a question names, then 1, 2, …
         words: what the patches show, as of `Named`.
-        covers: (B, patches) int64, the number of the thing that covers a patch, else -1; None
-            learns neither what patches show nor where words look.
+        shares: (B, things, patches) float32, how much of each patch each thing covers; None learns
+            neither what patches show nor where words look.
     """
 
     pictures: Tensor
@@ -178,7 +178,7 @@ class Batch:
     named: Tensor
     order: Tensor
     words: Tensor | None = None
-    covers: Tensor | None = None
+    shares: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The same on another device."""
@@ -285,7 +285,7 @@ class Nano(nn.Module):
             attention_mask=seen_by(batch.turn),
             position_ids=batch.position,
             use_cache=False,
-            output_hidden_states=batch.covers is not None,
+            output_hidden_states=batch.shares is not None,
         )
         labels = batch.labels[:, 1:]
         learnt = labels != IGNORED
@@ -293,7 +293,7 @@ class Nano(nn.Module):
         loss = F.cross_entropy(scores.float(), labels[learnt])
         if batch.words is not None:
             loss = loss + self._naming(shown, batch.words)
-        if batch.covers is not None and len(self.language.model.layers) > ANSWERS_LOOK:
+        if batch.shares is not None and len(self.language.model.layers) > ANSWERS_LOOK:
             loss = loss + looking_loss(self.language, found.hidden_states, batch)
         return loss
 

@@ -50,20 +50,28 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word for word in harmless(name).split() if word not in _LEFT_OUT)[-WORDS:]
 
 
-def covering(found: Sequence[Thing], grid_wh: tuple[int, int]) -> NDArray[np.int64]:
-    """Which thing covers each patch most, (patches,) row by row; -1 where none covers a fifth.
+def shares(found: Sequence[Thing], grid_wh: tuple[int, int]) -> NDArray[np.float32]:
+    """How much of each patch each thing covers, (things, patches) row by row, 0 to 1.
 
     >>> from calipers.io.masks import encode_mask
-    >>> covering([Thing(("box",), encode_mask(np.eye(2)[:1].repeat(2, 0)))], (2, 1)).tolist()
-    [0, -1]
+    >>> shares([Thing(("box",), encode_mask(np.eye(2)[:1].repeat(2, 0)))], (2, 1)).tolist()
+    [[1.0, 0.0]]
     """
-    best = np.full(grid_wh[0] * grid_wh[1], _LEAST_COVERED)
-    chosen = np.full(len(best), -1)
-    for number, thing in enumerate(found):
-        share = _shares(decode_mask(thing.mask), grid_wh).ravel()
-        chosen = np.where(share > best, number, chosen)
-        best = np.maximum(share, best)
-    return chosen
+    out = np.zeros((len(found), grid_wh[0] * grid_wh[1]), np.float32)
+    for row, thing in zip(out, found):
+        row[:] = _shares(decode_mask(thing.mask), grid_wh).ravel()
+    return out
+
+
+def covering(shared: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Which of `shares` covers each patch most, (patches,); -1 where none covers a fifth.
+
+    >>> covering(np.array([[1.0, 0.1, 0.3], [0.0, 0.1, 0.6]], np.float32)).tolist()
+    [0, -1, 1]
+    """
+    if not len(shared):
+        return np.full(shared.shape[1], -1)
+    return np.where(shared.max(axis=0) > _LEAST_COVERED, shared.argmax(axis=0), -1)
 
 
 def _shares(mask: Bools, grid_wh: tuple[int, int]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from calipers.errors import RunError
 from calipers.experts.torch_runtime import choose_device
@@ -29,7 +30,7 @@ from calipers.model.smol import smollm2
 from calipers.model.tokens import Row, Writer, train_tokenizer
 from calipers.train.checkpoints import last_checkpoint, restore, save
 from calipers.train.data import Cache, Sample, samples, texts
-from calipers.train.naming import covering, patch_words
+from calipers.train.naming import covering, patch_words, shares
 from calipers.train.recipe import Recipe, Stage
 
 Learnt = Batch | Named
@@ -196,17 +197,18 @@ class Trainer:
 
     def _collate(self, found: Sequence[Sample]) -> Learnt:
         pictures = np.stack([self.black if s.seen is None else self.cache(s.seen) for s in found])
-        asked, words, covers = any(s.turns for s in found), None, None
+        asked, words, covered = any(s.turns for s in found), None, None
         if any(s.things for s in found) and not (asked and self.recipe.see == "nothing"):
             grid = self.model.config.grid_wh
-            covered = [covering(s.things, grid) for s in found]
-            shown = [patch_words(s.things, c, self.writer) for s, c in zip(found, covered)]
-            words, covers = torch.from_numpy(np.stack(shown)), torch.from_numpy(np.stack(covered))
+            parts = [shares(s.things, grid) for s in found]
+            shown = [patch_words(s.things, covering(p), self.writer) for s, p in zip(found, parts)]
+            words = torch.from_numpy(np.stack(shown))
+            covered = pad_sequence([torch.from_numpy(p) for p in parts], batch_first=True)
             if not asked:
                 return Named(torch.from_numpy(pictures), words)
         rows = [self.writer.row(s.turns, s.spatial, [t.name for t in s.things]) for s in found]
         batch = collate(rows, pictures, self.model.tokenizer.pad_token_id)
-        batch.words, batch.covers = words, covers
+        batch.words, batch.shares = words, covered
         return batch
 
 
