@@ -25,6 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import calipers
 from calipers.evals.cases import Case
 from calipers.evals.report import report, rows
@@ -40,9 +42,9 @@ from calipers.samples.blocks import write_blocks
 from calipers.tools import protocol
 from calipers.tools.session import Session
 from calipers.train.data import Cache, Frames
-from calipers.train.evaluate import Asked
+from calipers.train.evaluate import Asked, plain_asked
 from calipers.train.nano import Trainer, start_model
-from calipers.train.plain import ASKED, TOOL, Plain, draw, plain_case
+from calipers.train.plain import ASKED, TOOL, Plain
 from calipers.train.recipe import Recipe, make_recipe
 from calipers.types import Frame, Scene
 
@@ -54,7 +56,7 @@ REAL: dict[str, dict[str, float]] = {"arc2017": {}, "motorcycle": {"scale": 0.25
 """Samples that are photographs, each for a look at what no arm has learnt from."""
 TEST_SEED = 1_000_003
 GENERAL_QUESTIONS = 200
-CALL = re.compile(r"=(\d+)")
+CALL, POINT = re.compile(r"=(\d+)"), re.compile(r"\((0\.\d+), (0\.\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ class Size:
     basic: int = 1000
     steps: int = 1000
     questions: int = 1200
+    where: int = 300
     real: int = 100
     width: int = 128
     layers: int = 4
 
 
 SMOKE = Size(
-    12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, real=4, width=32, layers=3
+    12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, where=4, real=4, width=32, layers=3
 )
 STEPS = ("naming", "basic", "steps")
 
@@ -267,6 +270,7 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
         "train_cpu_s": round(trained, 1), "tokens": tokens[0],
         "rows": ask_model(work, size, arm, recipe.out),
         "general": ask_general(work, recipe.out),
+        "where": ask_where(work, size, recipe.out),
         "real": ask_real(work, size, recipe.out),
     }  # fmt: skip
     result.parent.mkdir(exist_ok=True)
@@ -277,23 +281,17 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
 Test = list[tuple[Plain, Asked]]
 
 
-def test_questions(work: Path, name: str, count: int) -> Test:
+def questions_of(work: Path, name: str, count: int, types: Sequence[str] = SCORED) -> Test:
     """Plain questions of the scenes of a part or sample: the same for every arm."""
-    frames, found = Frames.under(work / f"{name}-frames"), []
-    scenes = list(read_scenes(work / name))
-    each = -(-count // len(scenes))
-    for scene in scenes:
-        seen = frames.seen(scene.image, scene.depth_image)
-        for k, one in enumerate(draw(scene, each, generator(TEST_SEED, scene.id), SCORED)):
-            found.append((one, Asked(plain_case(one, scene, k), seen)))
-    return found
+    frames, scenes = Frames.under(work / f"{name}-frames"), list(read_scenes(work / name))
+    return list(plain_asked(scenes, frames, -(-count // len(scenes)), TEST_SEED, types))
 
 
 def ask_real(work: Path, size: Size, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Rows of a report on each photograph."""
     model, read, found = load(folder, "cpu"), Cache.frames(), {}
     for name in REAL:
-        asked = test_questions(work, name, size.real)
+        asked = questions_of(work, name, size.real)
         said = answers(model, ((read(c.seen), one.question) for one, c in asked))
         found[name] = scored(asked, said)
     return found
@@ -302,7 +300,7 @@ def ask_real(work: Path, size: Size, folder: Path) -> dict[str, list[dict[str, A
 def ask_model(work: Path, size: Size, arm: Arm, folder: Path) -> list[dict[str, Any]]:
     """Rows of a report on the test questions; with the tool, those that it answers."""
     model, read = load(folder, "cpu"), Cache.frames()
-    asked = test_questions(work, "test", size.questions)
+    asked = questions_of(work, "test", size.questions)
     if arm.tool:
         speaker = NanoSpeaker(arm.name, model)
         asked = [(one, case) for one, case in asked if one.type in TOOL]
@@ -311,6 +309,20 @@ def ask_model(work: Path, size: Size, arm: Arm, folder: Path) -> list[dict[str, 
             for one, frame in ((one, read(case.seen)) for one, case in asked)
         ))  # fmt: skip
     return scored(asked, answers(model, ((read(c.seen), one.question) for one, c in asked)))
+
+
+def ask_where(work: Path, size: Size, folder: Path) -> dict[str, Any]:
+    """How far a model's points are from the things, in hundredths of the picture's sides."""
+    model, read = load(folder, "cpu"), Cache.frames()
+    asked = questions_of(work, "test", size.where, ["point"])
+    said = answers(model, ((read(c.seen), one.question) for one, c in asked))
+    off = []
+    for (one, _), text in zip(asked, said):
+        found = POINT.fullmatch(text)
+        place = (float(found[1]), float(found[2])) if found else (np.inf, np.inf)
+        off.append(100 * np.hypot(*np.subtract(place, one.points[0])))
+    no_point = int(np.isinf(off).sum())
+    return {"questions": len(off), "no_point": no_point, "median": float(np.median(off))}
 
 
 def with_tool(backend: protocol.Backend, frame: Frame) -> str:
@@ -368,7 +380,7 @@ def run_scripted(work: Path, size: Size) -> None:
         return
     asked = [
         (one, case)
-        for one, case in test_questions(work, "test", size.questions)
+        for one, case in questions_of(work, "test", size.questions)
         if one.type in TOOL
     ]
     said = (with_tool(scripted(one), read(case.seen)) for one, case in asked)

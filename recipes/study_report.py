@@ -82,6 +82,18 @@ def real(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines[:2], *sorted(lines[2:])])
 
 
+def where(results: dict[str, dict[str, Any]]) -> str:
+    """How far off points are, arm by arm."""
+    heads = ["arm", "off in the median, hundredths of the picture", "no point", "questions"]
+    lines = [_line(heads), "|---" * len(heads) + "|"]
+    for name, found in sorted(results.items()):
+        if "where" in found:
+            off = found["where"]
+            cells = [name, f"{off['median']:.1f}", str(off["no_point"]), str(off["questions"])]
+            lines.append(_line(cells))
+    return "\n".join(lines)
+
+
 def by_type(results: dict[str, dict[str, Any]], arms: Sequence[str]) -> str:
     """Each type of question on its own."""
     arms = [arm for arm in arms if arm in results]
@@ -148,6 +160,7 @@ def write_report(results: Path, report: Path, arms: Sequence[Any]) -> None:
         parts.append("![](images/study.svg)")
     parts.append(table(found, arms))
     parts += ["\n## Each type\n", by_type(found, [*names, "scripted"])]
+    parts += ["\n## Where things are\n", where(found)]
     parts += ["\n## Photographs\n", real(found), "\n## Cost\n", cost(found)]
     report.write_text("\n".join(parts) + "\n", encoding="utf-8")
 

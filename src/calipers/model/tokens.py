@@ -86,7 +86,7 @@ class Writer:
 
     def prompt(self, question: str) -> list[int]:
         """The tokens before an answer, the pictures' included."""
-        return self.prefix + self._question(question)
+        return self.prefix + self.tokens(_asked(question))
 
     def measure(self, turns: Sequence[tuple[str, str]]) -> int:
         """How many tokens the questions and answers are."""
@@ -107,10 +107,9 @@ class Writer:
         turn, position, named, order = [0] * start, list(range(start)), [-1] * start, [-1] * start
         for number, (question, answer) in enumerate(turns, start=1):
             start = start if apart else len(tokens)
-            asked = self._question(question)
+            asked, found = self._named(question, names)
             said = [*self.tokens(" " + answer), self.tokenizer.eos_token_id]
             tokens += asked + said
-            found = self._named(question, names) if names else [-1] * len(asked)
             named += found + [-1] * len(said)
             order += _order(found) + [-1] * len(said)
             labels += [IGNORED] * len(asked) + said
@@ -118,11 +117,12 @@ class Writer:
             position += range(start, start + len(asked) + len(said))
         return Row(tokens, labels, turn, position, named, order)
 
-    def _question(self, question: str) -> list[int]:
-        return self.tokens(_asked(question))
-
-    def _named(self, question: str, names: Sequence[str]) -> list[int]:
-        """Which name each token of a question is part of; -1 for none. Longer names go first."""
+    def _named(self, question: str, names: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The tokens of a question, and which name each is part of; -1 for none. Longer names go
+        first."""
+        if not names:
+            tokens = self.tokens(_asked(question))
+            return tokens, [-1] * len(tokens)
         number = {name: k for k, name in enumerate(names)}
         longest = sorted(number, key=len, reverse=True)
         pattern = rf"\b(?:{'|'.join(map(re.escape, longest))})\b"
@@ -133,7 +133,7 @@ class Writer:
             for k, (start, end) in enumerate(found["offset_mapping"]):
                 if start < match.end() and end > match.start():
                     named[k] = number[match[0]]
-        return named
+        return found["input_ids"], named
 
     def tokens(self, text: str) -> list[int]:
         """The tokens of a text, and nothing around them."""

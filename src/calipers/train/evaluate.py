@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,9 +16,9 @@ from calipers.model.answering import Answerer, answers
 from calipers.questions.sampling import generator
 from calipers.stream import QuestionStream
 from calipers.train.data import Cache, Frames, Seen, frames_root
-from calipers.train.plain import ASKED, draw, plain_case
+from calipers.train.plain import ASKED, Plain, draw, plain_case
 from calipers.train.recipe import Evaluation
-from calipers.types import Frame
+from calipers.types import Frame, Scene
 
 MOST_READ = 20_000
 """Questions of a run among which some are drawn."""
@@ -62,12 +62,18 @@ def _plain(wanted: Evaluation, frames: Frames) -> list[Asked]:
     types = wanted.types or [name for name in ASKED if name != "point"]
     scenes = list(read_scenes(wanted.run))
     each = -(-wanted.questions // max(len(scenes), 1))
-    found = []
+    found = plain_asked(scenes, frames, each, wanted.seed, types)
+    return [asked for _, asked in islice(found, wanted.questions)]
+
+
+def plain_asked(
+    scenes: Iterable[Scene], frames: Frames, each: int, seed: int, types: Sequence[str]
+) -> Iterator[tuple[Plain, Asked]]:
+    """So many plain questions of each scene, always the same, and what is true of them."""
     for scene in scenes:
-        asked = draw(scene, each, generator(wanted.seed, scene.id), types)
         seen = frames.seen(scene.image, scene.depth_image)
-        found += [Asked(plain_case(one, scene, k), seen) for k, one in enumerate(asked)]
-    return found[: wanted.questions]
+        for k, one in enumerate(draw(scene, each, generator(seed, scene.id), types)):
+            yield one, Asked(plain_case(one, scene, k), seen)
 
 
 def examiner(
