@@ -89,8 +89,6 @@ class Arm:
     Attributes:
         asks: the question of the study that it is for.
         tool: the DepthAPI is taught and asked.
-        types: of the questions that it learns from.
-        longer: so many times the steps of the others.
         share: of the tokens that are spatial, beside general questions; None has no others.
     """
 
@@ -102,8 +100,6 @@ class Arm:
     frozen: bool = False
     noise: float = 0.0
     tool: bool = False
-    types: tuple[str, ...] = tuple(ASKED)
-    longer: int = 1
     share: float | None = None
     trained: bool = True
     seed: int = 0
@@ -119,7 +115,6 @@ ARMS = (
     Arm("rgbd-spatialbot", DEPTH, codec="spatialbot"),
     Arm("rgbd-inverse8", DEPTH, codec="inverse8"),
     Arm("tool", DEPTH, tool=True),
-    Arm("tool-longer", DEPTH, tool=True, types=("point", *TOOL), longer=3),
     Arm("frozen", FROZEN, frozen=True),
     Arm("noise-0.1", NOISE, noise=0.1),
     Arm("noise-0.2", NOISE, noise=0.2),
@@ -238,14 +233,12 @@ def make_base(work: Path, size: Size, threads: int) -> None:
 def recipe_of(work: Path, size: Size, arm: Arm) -> Recipe:
     """The recipe of an arm: the base learns to measure, and to compare mostly one way."""
     plain = {"run": str(work / arm.data), "ask": "plain", "noise": arm.noise, "tool": arm.tool}
-    direct = [name for name in arm.types if name not in MIRRORED]
-    scored = [name for name in arm.types if name in SCORED]
-    data: list[dict[str, Any]] = [plain | {"types": types} for types in (direct, scored)]
+    direct = [name for name in ASKED if name not in MIRRORED]
+    data: list[dict[str, Any]] = [plain | {"types": types} for types in (direct, SCORED)]
     if arm.share is not None:
         data.append({"general": str(work / "general.json")})
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
-    steps = arm.longer * size.steps
-    answer = {"name": "answers", "learn": learn, "steps": steps, "lr": 1e-3, "warmup": 20}
+    answer = {"name": "answers", "learn": learn, "steps": size.steps, "lr": 1e-3, "warmup": 20}
     return make_recipe({
         "model": str(work / "base"), "out": work / "arms" / arm.name, "data": data,
         "stages": [answer], "spatial_share": 0.05 if arm.share is None else arm.share,

@@ -174,8 +174,7 @@ def cost(results: dict[str, dict[str, Any]]) -> str:
     lines.append("|---" * 6 + "|")
     for name, found in sorted(results.items()):
         if "train_cpu_s" in found:
-            steps = found["arm"]["longer"] * found["size"]["steps"]
-            cells = [name, found["arm"]["seed"], steps, f"{found['tokens']:,}"]
+            cells = [name, found["arm"]["seed"], found["size"]["steps"], f"{found['tokens']:,}"]
             lines.append(
                 _line([*map(str, cells), str(found["train_cpu_s"]), str(found["test_cpu_s"])])
             )

@@ -47,3 +47,36 @@ def test_a_better_view_counts_only_where_the_thing_has_not_moved(corner):
     follower.see(corner + AWAY, 900)
     assert not follower.fresh
     assert follower.pose.shift == pytest.approx(AWAY, abs=2e-3)
+
+
+@pytest.fixture
+def fingers():
+    """Two fingers below the corner, of 1 by 1 by 2.4 cm."""
+    rng = np.random.default_rng(1)
+    finger = rng.random((60, 3)) * [0.01, 0.01, 0.024]
+    places = np.array([[0.1, 0.2, 0.776], [0.13, 0.2, 0.776]])
+    return (finger + places[:, None]).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("better", [200, 900])
+def test_a_view_that_lost_the_fingers_does_not_lose_them_for_good(corner, fingers, better):
+    """Neither when it is the best view nor when the whole hand is seen only later."""
+    whole, follower = np.concatenate((corner, fingers)), Follower(turns=True)
+    moved = np.array([0.01, 0.0, -0.01])
+    follower.see(whole, 500)
+    follower.see(corner + moved, better)
+    assert follower.fresh == (better > 500)
+    assert follower.now()[:, 2].min() == pytest.approx(fingers[:, 2].min() - 0.01, abs=3e-3)
+    later = Follower(turns=True)
+    later.see(corner, 500)
+    later.see(whole + moved, 510)
+    assert not later.fresh
+    assert later.now()[:, 2].min() == pytest.approx(fingers[:, 2].min() - 0.01, abs=3e-3)
+
+
+def test_what_fits_badly_adds_nothing(corner):
+    follower = Follower(turns=True)
+    follower.see(corner, 500)
+    other = np.random.default_rng(2).normal(scale=0.05, size=(300, 3)) + corner.mean(axis=0)
+    follower.see(other, 400)
+    assert len(follower.now()) == len(corner)

@@ -5,6 +5,9 @@ Here the cloud of its best view is moved by the iterative closest point method (
 Method for Registration of 3-D Shapes", 1992), each point that is seen now to its nearest of the
 cloud, so that what is hidden now pulls at nothing; the farthest fifth is left out. Along an axis
 on which no end is seen (the middle of a tube) the place is only as good as the one before.
+
+A depth camera loses thin parts, fingers say, now and then. Of what turns, the cloud therefore grows
+by what other views show of it, or a view without the fingers would stand for the whole hand.
 """
 
 from __future__ import annotations
@@ -21,6 +24,14 @@ BETTER = 1.15
 MOVED_M = 0.02
 """of a thing with a box as long as it has not moved by more than this: in the air nobody knows
 where it ends below."""
+NEW_M, NEAR_M = 0.004, 0.03
+"""What is farther than this from a cloud is new to it, and farther than that no part of it;"""
+FITS_M = 0.006
+"""added when four fifths of what is seen are nearer than this to the cloud."""
+BADLY_M = 0.004
+"""A mean distance beyond this is of points laid badly; then they are laid anew from places"""
+TRIED_M = 0.02
+"""so far to each side."""
 _ROUNDS, _KEPT, _STILL_M, _LEAST = 25, 0.8, 1e-4, 12
 
 
@@ -61,12 +72,40 @@ class Follower:
     def see(self, cloud: Doubles, pixels: int) -> Pose:
         """Lay the thing on a cloud (M, 3) that is seen now, over so many pixels."""
         self.fresh = self.cloud is None or self._better(pixels)
-        if self.fresh:
-            self.cloud, self._pixels, self.pose = cloud, pixels, STILL
-            self._tree = cKDTree(cloud)
-        elif len(cloud) >= _LEAST:
+        known = self.cloud is not None and len(cloud) >= _LEAST
+        if known and (self.turns or not self.fresh):
             self.pose = self._laid(cloud)
+        if self.fresh:
+            missed = self._missed(cloud) if known and self.turns else cloud[:0]
+            self._take(np.concatenate((cloud, missed)))
+            self._pixels, self.pose = pixels, STILL
+        elif known and self.turns:
+            self._grow(cloud)
         return self.pose
+
+    def _take(self, cloud: Doubles) -> None:
+        self.cloud, self._tree = cloud, cKDTree(cloud)
+
+    def _grow(self, seen: Doubles) -> None:
+        """Add what a view that fits shows beyond the cloud."""
+        assert self.cloud is not None
+        back, away = self._from(seen)
+        new = back[(away > NEW_M) & (away < NEAR_M)]
+        if len(new) and _fits(away):
+            self._take(np.concatenate((self.cloud, new)))
+
+    def _missed(self, seen: Doubles) -> Doubles:
+        """What the cloud has beyond a view that fits, where it is now."""
+        now = self.now()
+        away = cKDTree(seen).query(now)[0]
+        new = (away > NEW_M) & (away < NEAR_M) & _fits(self._from(seen)[1])
+        return np.asarray(now[new])
+
+    def _from(self, seen: Doubles) -> tuple[Doubles, Doubles]:
+        """Points that are seen now, at the place of the cloud, and how far each is from it."""
+        assert self._tree is not None
+        back = (seen - self.pose.shift) @ self.pose.turn
+        return back, self._tree.query(back)[0]
 
     def _better(self, pixels: int) -> bool:
         assert self.cloud is not None
@@ -79,12 +118,19 @@ class Follower:
         return self.pose(self.cloud)
 
     def _laid(self, seen: Doubles) -> Pose:
-        """The better of going on from where it was and from where its middle would have it."""
+        """The best of going on from where it was and from where its middle would have it; where
+        that fits badly, from places all around."""
         assert self.cloud is not None
+        turn, shift = self.pose
         ahead = seen.mean(axis=0) - self.now().mean(axis=0)
-        starts = (self.pose, Pose(self.pose.turn, self.pose.shift + ahead))
-        found = [self._refined(start, seen) for start in starts]
-        return min(found, key=lambda row: row[1])[0]
+        best = min(
+            (self._refined(Pose(turn, shift + by), seen) for by in (0 * ahead, ahead)), key=_off
+        )
+        if self.turns and best[1] > BADLY_M:
+            around = TRIED_M * np.concatenate((np.eye(3), -np.eye(3)))
+            others = (self._refined(Pose(turn, shift + by), seen) for by in around)
+            best = min((best, *others), key=_off)
+        return best[0]
 
     def _refined(self, pose: Pose, seen: Doubles) -> tuple[Pose, float]:
         assert self._tree is not None
@@ -100,6 +146,14 @@ class Follower:
             if step < _STILL_M:
                 break
         return pose, cut
+
+
+def _off(laid: tuple[Pose, float]) -> float:
+    return laid[1]
+
+
+def _fits(away: Doubles) -> bool:
+    return bool(np.quantile(away, _KEPT) < FITS_M)
 
 
 def _fitted(source: Doubles, goal: Doubles, turn: Doubles, turns: bool) -> Pose:

@@ -30,8 +30,9 @@ behind it not farther than the last."""
 ON_M = 0.02
 """What is on something has its underside as near as this to the other's top: what was let go over
 it can lie on nothing else, and a camera's noise shifts a thing that is followed by up to 15 mm."""
-PIXELS = 2
-"""No gap is known better than so many pixels: a camera loses the rim of either thing."""
+PIXELS, EXACT_M = (1, 2), 1e-4
+"""No gap is known better than so many pixels: two where depth has noise (of more than that at 1 m),
+for a camera loses the rim of either thing."""
 TIP_M = 0.02
 """The lowest part of a gripper that stands for its fingertips."""
 
@@ -229,7 +230,8 @@ class Measurer:
             return Measures()
         gap, reach = self._reach(scene, hand, target)
         far = float(self._target.middle()[2])
-        doubt = max(LEAST_DOUBT_M, PIXELS * far / min(scene.camera.fx, scene.camera.fy))
+        pixels = PIXELS[scene.depth_stats["noise"] > EXACT_M]
+        doubt = max(LEAST_DOUBT_M, pixels * far / min(scene.camera.fx, scene.camera.fy))
         box = self._target.box(level)
         reference = self._reference.box(level) if self._reference else None
         if box is None or (self._reference is not None and reference is None):
