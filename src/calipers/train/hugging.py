@@ -128,48 +128,7 @@ class _Run:
     def _trainer(self, learner: Any) -> Any:
         trl: Any = require("trl", "training a base of Hugging Face", "train")
         hf: Any = require("transformers", "training a base of Hugging Face", "train")
-        stage, recipe, run = self.stage, self.recipe, self
-        options = trl.SFTConfig(
-            output_dir=str(self.folder),
-            max_steps=stage.steps,
-            per_device_train_batch_size=recipe.pictures,
-            gradient_accumulation_steps=recipe.accumulate,
-            learning_rate=stage.lr,
-            lr_scheduler_type="cosine",
-            warmup_steps=stage.warmup,
-            save_steps=recipe.checkpoint,
-            save_total_limit=2,
-            logging_steps=1 if stage.steps < 100 else 10,
-            seed=recipe.seed,
-            bf16=recipe.precision == "bfloat16",
-            use_cpu=choose_device(recipe.device) == "cpu",
-            remove_unused_columns=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            max_length=None,
-            activation_checkpointing=recipe.gradient_checkpointing,
-            report_to=[],
-            disable_tqdm=True,
-            dataloader_num_workers=0,
-        )
-
-        class Told(hf.TrainerCallback):  # type: ignore[misc]
-            """Hands on what the trainer logs, and evaluates."""
-
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-                if "loss" in logs and state.is_world_process_zero:
-                    record = {"stage": stage.name, "step": state.global_step, "of": stage.steps}
-                    run.tell(record | {"loss": logs["loss"], "rate": logs["learning_rate"]})
-
-            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-                wanted = recipe.evaluate
-                if run.examine is None or wanted is None or state.global_step % wanted.every:
-                    return
-                learner.eval()
-                found = run.examine(ChatAnswerer(learner, run.chat))
-                learner.train()
-                if state.is_world_process_zero:
-                    record = {"stage": stage.name, "step": state.global_step, "evaluation": found}
-                    run.tell(record)
+        stage = self.stage
 
         class Trainer(trl.SFTTrainer):  # type: ignore[misc]
             """With a learning rate of its own for each part."""
@@ -183,14 +142,64 @@ class _Run:
 
         trainer = Trainer(
             model=learner,
-            args=options,
+            args=trl.SFTConfig(**self._options()),
             train_dataset=_endless(self.samples),
             data_collator=lambda rows: self.collate([row["sample"] for row in rows]),
             processing_class=self.chat.processor,
-            callbacks=[Told()],
+            callbacks=[self._listener(learner, hf.TrainerCallback)],
         )
         trainer.remove_callback(hf.PrinterCallback)
         return trainer
+
+    def _options(self) -> dict[str, Any]:
+        """Of TRL's `SFTConfig`."""
+        stage, recipe = self.stage, self.recipe
+        return {
+            "output_dir": str(self.folder),
+            "max_steps": stage.steps,
+            "per_device_train_batch_size": recipe.pictures,
+            "gradient_accumulation_steps": recipe.accumulate,
+            "learning_rate": stage.lr,
+            "lr_scheduler_type": "cosine",
+            "warmup_steps": stage.warmup,
+            "save_steps": recipe.checkpoint,
+            "save_total_limit": 2,
+            "logging_steps": 1 if stage.steps < 100 else 10,
+            "seed": recipe.seed,
+            "bf16": recipe.precision == "bfloat16",
+            "use_cpu": choose_device(recipe.device) == "cpu",
+            "remove_unused_columns": False,
+            "dataset_kwargs": {"skip_prepare_dataset": True},
+            "max_length": None,
+            "activation_checkpointing": recipe.gradient_checkpointing,
+            "report_to": [],
+            "disable_tqdm": True,
+            "dataloader_num_workers": 0,
+        }
+
+    def _listener(self, learner: Any, callback: type[Any]) -> Any:
+        """A callback of the trainer that hands on what it logs, and evaluates."""
+        run, stage, wanted = self, self.stage, self.recipe.evaluate
+
+        class Told(callback):  # type: ignore[misc]
+            """Hands on what the trainer logs, and evaluates."""
+
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
+                if "loss" in logs and state.is_world_process_zero:
+                    record = {"stage": stage.name, "step": state.global_step, "of": stage.steps}
+                    run.tell(record | {"loss": logs["loss"], "rate": logs["learning_rate"]})
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                if run.examine is None or wanted is None or state.global_step % wanted.every:
+                    return
+                learner.eval()
+                found = run.examine(ChatAnswerer(learner, run.chat))
+                learner.train()
+                if state.is_world_process_zero:
+                    record = {"stage": stage.name, "step": state.global_step, "evaluation": found}
+                    run.tell(record)
+
+        return Told()
 
 
 def _endless(stream: Callable[[], Iterator[Sample]]) -> Any:

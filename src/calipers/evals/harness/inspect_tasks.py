@@ -88,6 +88,7 @@ def named_rules(rules: list[str]) -> Scorer:
     keys = [rule(name).key for name in rules]
 
     async def judge(state: TaskState, target: Target) -> Score:
+        """Score one answer; the truth is that of the case in its metadata."""
         case = from_record(state.metadata["case"])
         fitting = [name for name in rules if case.kind in rule(name).kinds]
         if not fitting or case.truth is None:
