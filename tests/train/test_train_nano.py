@@ -215,3 +215,9 @@ def test_a_recipe_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         recipe(run, tmp_path, **change)
+
+
+def test_a_recipe_for_a_run_that_is_not_there_says_so(run: Path, tmp_path: Path) -> None:
+    wanted = recipe(run, tmp_path, data=[{"run": tmp_path / "none", "ask": "plain"}])
+    with pytest.raises(UsageError, match="none: holds no run"):
+        Trainer(wanted)

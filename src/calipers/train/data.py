@@ -319,9 +319,12 @@ def frames_root(run: Path, frames: Path | None) -> Path:
     """The folder of the frames that a run was made of.
 
     Raises:
-        UsageError: the run does not say, or they are not there any more.
+        UsageError: there is no run, it does not say, or they are not there any more.
     """
-    said = frames or (read_run(Path(run)) or {}).get("pictures")
+    record = read_run(Path(run))
+    if record is None:
+        raise UsageError(f"{run}: holds no run (wanted a folder with run.json)")
+    said = frames or record.get("pictures")
     if said is None:
         raise UsageError(f"{run}: does not say where its pictures are; give frames: FOLDER")
     root = locate(said)
