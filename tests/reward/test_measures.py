@@ -75,6 +75,39 @@ def test_a_hidden_thing_is_not_taken_for_its_neighbour():
     assert tracker.see(scene(thing("cup", 0.3, 0.8, 0.1, CUP), right)) == 0
 
 
+def test_which_is_the_tallest_is_told_by_several_looks():
+    """In the first of five the camera saw the short one too tall."""
+    tracker = Tracker(Phrase.read("the tallest cup"))
+    tall = thing("cup", 0.12, 0.8, 0, (0.06, 0.06, 0.10))
+    found = [
+        tracker.see(scene(thing("cup", 0.0, 0.8, 0, (0.06, 0.06, high)), tall))
+        for high in (0.11, 0.09, 0.09, 0.09, 0.12, 0.12, 0.12)
+    ]
+    assert (found[0], found[2:]) == (0, [1] * 5)
+
+
+def test_a_view_that_is_off_does_not_make_the_box():
+    """Of a block that lies still one view, the one with the most pixels, is 2.5 cm too tall."""
+    measurer = Measurer(parse("put the cup on the block"))
+    cup = thing("cup", 0.0, 0.8, 0.03, CUP)
+    for high, pixels in ((0.03, 200), (0.055, 220), (0.03, 210)):
+        block = thing("block", 0.0, 0.8, 0.0, (0.10, 0.10, high))
+        block.pixels = pixels
+        found = measurer.see(scene(cup, block))
+    assert found.bring_m == pytest.approx(0.0, abs=1e-6)
+    tall = thing("block", 0.0, 0.8, 0.0, (0.10, 0.10, 0.055))
+    assert Measurer(measurer.goal).see(scene(cup, tall)).bring_m == pytest.approx(0.005, abs=1e-3)
+
+
+def test_what_is_taken_up_is_followed_anew_when_another_is_meant():
+    """The box and the cloud are those of the thing that is meant now."""
+    measurer = Measurer(parse("lift the tallest cup"))
+    low = thing("cup", 0.12, 0.8, 0.02, (0.06, 0.06, 0.10))
+    for high in (0.11, 0.09, 0.09):
+        found = measurer.see(scene(thing("cup", 0.0, 0.8, 0, (0.06, 0.06, high)), low))
+    assert found.bottom_m == pytest.approx(0.02, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("relation", "center", "metres"),
     [

@@ -14,6 +14,9 @@ from calipers.types import Doubles, Scene, SceneObject
 
 THICKER = 2.0
 """Of things that all seem flat one is real that is so many times as thick as any other."""
+LOOKS = 5
+"""Which is the tallest or largest is told by the median of so many looks at all of them."""
+_SIZES: tuple[Choice, ...] = ("shortest", "tallest", "smallest", "largest")
 JUMP_M = 0.25
 """While one of several alike is hidden, what is farther from where one was is taken for another."""
 
@@ -125,12 +128,16 @@ class Tracker:
 
     Args:
         phrase: what is looked for.
+
+    Attributes:
+        mine: which of them is meant; may change in the first `LOOKS` scenes, -1 before the first.
     """
 
     def __init__(self, phrase: Phrase) -> None:
         self.phrase = phrase
+        self.mine = -1
         self._places: Doubles | None = None
-        self._mine = -1
+        self._measured: list[list[float]] = []
 
     def see(self, scene: Scene) -> int | None:
         """Where it is in a scene; None where it is not seen, or not yet clear which is meant."""
@@ -143,12 +150,22 @@ class Tracker:
         away = np.linalg.norm(self._places[:, None] - seen[None], axis=2)
         tracks, found = linear_sum_assignment(np.minimum(away, 4 * JUMP_M))
         most = JUMP_M if len(group) < len(self._places) else np.inf
-        mine = None
+        now: dict[int, int] = {}
         for track, k in zip(tracks.tolist(), found.tolist()):
             if away[track, k] <= most:
                 self._places[track] = seen[k]
-                mine = group[k] if track == self._mine else mine
-        return mine
+                now[track] = group[k]
+        if len(now) == len(self._places) and len(self._measured) < LOOKS:
+            self._measure([scene.objects[now[track]] for track in range(len(now))])
+        return now.get(self.mine)
+
+    def _measure(self, things: Sequence[SceneObject]) -> None:
+        """Look at all that are called alike, in the order of their tracks, and choose again."""
+        choice = self.phrase.choice
+        if choice is not None and choice in _SIZES:
+            measure, rank = _RANKS[choice]
+            self._measured.append([measure(item) for item in things])
+            self.mine = int(np.argsort(np.median(self._measured, axis=0))[rank])
 
     def _begin(self, scene: Scene, group: Sequence[int]) -> int | None:
         try:
@@ -156,5 +173,6 @@ class Tracker:
         except Skip:
             return None
         places = [scene.objects[k].center_camera for k in group]
-        self._places, self._mine = np.array(places, dtype=np.float64), list(group).index(found)
-        return found
+        self._places, self.mine = np.array(places, dtype=np.float64), list(group).index(found)
+        self._measure([scene.objects[k] for k in group])
+        return group[self.mine]

@@ -6,7 +6,7 @@ carries everything), so gravity or a support surface must be known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,9 +30,12 @@ behind it not farther than the last."""
 ON_M = 0.02
 """What is on something has its underside as near as this to the other's top: what was let go over
 it can lie on nothing else, and a camera's noise shifts a thing that is followed by up to 15 mm."""
-PIXELS, EXACT_M = (1, 2), 1e-4
-"""No gap is known better than so many pixels: two where depth has noise (of more than that at 1 m),
-for a camera loses the rim of either thing."""
+PIXELS, EXACT_M = 2, 1e-4
+"""No gap is known better than so many pixels where depth has noise (of more than that at 1 m): a
+camera loses the rim of either thing."""
+STILL_M, ALIKE, MOST_VIEWS = 0.01, 0.8, 15
+"""What has moved by less lies still; views with so large a part of the pixels of the best are as
+good; so many are kept."""
 TIP_M = 0.02
 """The lowest part of a gripper that stands for its fingertips."""
 
@@ -169,7 +172,11 @@ class _Thing:
 
     def __init__(self, phrase: Phrase | None) -> None:
         self._track = None if phrase is None else finding.Tracker(phrase)
-        self.follower = Follower(turns=phrase is None)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.follower = Follower(turns=self._track is None)
+        self._views: list[tuple[int, Box]] = []
         self._box: Box | None = None
         self._middle = np.zeros(3)
 
@@ -180,16 +187,34 @@ class _Thing:
             scene: the next one.
             level: (4, 4) level from camera coordinates; None without gravity.
         """
-        found = finding.gripper(scene) if self._track is None else self._track.see(scene)
+        if self._track is None:
+            found = finding.gripper(scene)
+        else:
+            meant = self._track.mine
+            found = self._track.see(scene)
+            if self._track.mine != meant:
+                self._begin()
         if found is None:
             return None
         item = scene.objects[found]
+        before = self.middle() if self.known else None
         self.follower.see(item.points().astype(np.float64), item.pixels)
         if self.follower.fresh:
-            self._box = None if level is None else Box.of(item, level)
-            tips = self._track is None
-            self._middle = fingertips(scene, found) if tips else _middle(item)
+            self._middle = _middle(item) if self._track else fingertips(scene, found)
+            if before is not None and np.linalg.norm(self._middle - before) > STILL_M:
+                self._views.clear()
+        if self._track and level is not None and np.linalg.norm(self.follower.pose.shift) < STILL_M:
+            self._look(item, level)
         return found
+
+    def _look(self, item: SceneObject, level: Doubles) -> None:
+        """Let a view of the thing, where its best view was, speak for its box."""
+        box = Box.of(item, level)
+        if box is not None:
+            self._views.append((item.pixels, box))
+            self._views.sort(key=lambda view: -view[0])
+            del self._views[MOST_VIEWS:]
+            self._box = _typical(self._views)
 
     @property
     def known(self) -> bool:
@@ -230,8 +255,8 @@ class Measurer:
             return Measures()
         gap, reach = self._reach(scene, hand, target)
         far = float(self._target.middle()[2])
-        pixels = PIXELS[scene.depth_stats["noise"] > EXACT_M]
-        doubt = max(LEAST_DOUBT_M, pixels * far / min(scene.camera.fx, scene.camera.fy))
+        noisy = scene.depth_stats["noise"] > EXACT_M
+        doubt = noisy * PIXELS * far / min(scene.camera.fx, scene.camera.fy)
         box = self._target.box(level)
         reference = self._reference.box(level) if self._reference else None
         if box is None or (self._reference is not None and reference is None):
@@ -251,6 +276,16 @@ class Measurer:
         if target is not None:
             gap = min(gap, RobotView(scene).gap(hand, target)[0])
         return gap, float(np.linalg.norm(self._hand.middle() - self._target.middle()))
+
+
+def _typical(views: Sequence[tuple[int, Box]]) -> Box:
+    """The box of a thing that lies still: the median of views, the best first, nearly as large as
+    the best, for one view of a camera may be off by centimetres; the outline is the best view's."""
+    best = views[0][1]
+    some = [box for pixels, box in views if pixels >= ALIKE * views[0][0]]
+    center, size = (np.median([box[k] for box in some], axis=0) for k in (0, 1))
+    held = None if best.outline is None else np.clip(best.outline, -size[:2] / 2, size[:2] / 2)
+    return Box(center, size, held)
 
 
 def _middle(item: SceneObject) -> Doubles:
