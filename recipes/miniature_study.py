@@ -15,6 +15,7 @@ Needs the extras ``sim``, ``samples`` and ``train``. What it costs is in docs/st
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import time
@@ -69,6 +70,7 @@ class Size:
     naming: int = 400
     basic: int = 1000
     steps: int = 1000
+    both: int = 200
     questions: int = 1200
     where: int = 300
     real: int = 100
@@ -77,9 +79,21 @@ class Size:
 
 
 SMOKE = Size(
-    12, few=6, test=4, naming=2, basic=2, steps=3, questions=24, where=4, real=4, width=32, layers=3
+    12,
+    few=6,
+    test=4,
+    naming=2,
+    basic=2,
+    steps=3,
+    both=2,
+    questions=24,
+    where=4,
+    real=4,
+    width=32,
+    layers=3,
 )
-STEPS = ("naming", "basic", "steps")
+STEPS = ("naming", "basic", "steps", "both")
+COST = "cost.json"
 
 
 @dataclass(frozen=True)
@@ -230,21 +244,29 @@ def make_base(work: Path, size: Size, threads: int) -> None:
         Trainer(recipe, told("base")).train()
 
 
-def recipe_of(work: Path, size: Size, arm: Arm) -> Recipe:
-    """The recipe of an arm: the base learns to measure, and to compare mostly one way."""
+def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
+    """What an arm learns, one after the other: to measure and to compare mostly one way, then all
+    types alike."""
     plain = {"run": str(work / arm.data), "ask": "plain", "noise": arm.noise, "tool": arm.tool}
     direct = [name for name in ASKED if name not in MIRRORED]
-    data: list[dict[str, Any]] = [plain | {"types": types} for types in (direct, SCORED)]
-    if arm.share is not None:
-        data.append({"general": str(work / "general.json")})
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
-    answer = {"name": "answers", "learn": learn, "steps": size.steps, "lr": 1e-3, "warmup": 20}
-    return make_recipe({
-        "model": str(work / "base"), "out": work / "arms" / arm.name, "data": data,
-        "stages": [answer], "spatial_share": 0.05 if arm.share is None else arm.share,
-        "seed": arm.seed, "codec": arm.codec, "see": arm.see, "pictures": 8, "turns": 14,
-        "checkpoint": 100, "threads": 1,
-    })  # fmt: skip
+    share = {} if arm.share is None else {"general": str(work / "general.json")}
+    found, model = [], work / "base"
+    for k, (name, steps, types) in enumerate((
+        ("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]]),
+    )):  # fmt: skip
+        data: list[dict[str, Any]] = [plain | {"types": some} for some in types]
+        stage = {"name": name, "learn": learn, "steps": steps, "lr": 1e-3, "warmup": 20}
+        recipe = make_recipe({
+            "model": str(model), "out": work / "arms" / f"{arm.name}-{name}", "stages": [stage],
+            "data": [*data, share] if share else data,
+            "spatial_share": 0.05 if arm.share is None else arm.share, "seed": arm.seed + k,
+            "codec": arm.codec, "see": arm.see, "pictures": 8, "turns": 14, "checkpoint": 100,
+            "threads": 1,
+        })  # fmt: skip
+        found.append(recipe)
+        model = recipe.out
+    return found
 
 
 def run_arm(work: Path, size: Size, arm: Arm) -> str:
@@ -252,30 +274,47 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
     result = work / "results" / f"{arm.name}.json"
     if result.exists():
         return f"{arm.name}: done before"
-    recipe, begun, tokens = recipe_of(work, size, arm), time.process_time(), [0]
-    say = told(arm.name)
-
-    def tell(record: dict[str, Any]) -> None:
-        tokens[0] += record["tokens"]
-        say(record)
-
+    recipes = recipes_of(work, size, arm)
     if arm.trained:
-        Trainer(recipe, tell).train()
+        for recipe in recipes:
+            train(recipe)
     else:
-        start_model(recipe).save_pretrained(recipe.out)
-    write_json(recipe.out / SETTINGS, {"see": arm.see})
-    trained = time.process_time() - begun
+        start_model(recipes[0]).save_pretrained(recipes[-1].out)
+    folder, begun = recipes[-1].out, time.process_time()
+    write_json(folder / SETTINGS, {"see": arm.see})
+    paths = [path for recipe in recipes if (path := recipe.out / COST).exists()]
+    costs = [json.loads(path.read_text("utf-8")) for path in paths]
     found = {
-        "arm": asdict(arm), "size": asdict(size), "weights_of": recipe.model,
-        "train_cpu_s": round(trained, 1), "tokens": tokens[0],
-        "rows": ask_model(work, size, arm, recipe.out),
-        "general": ask_general(work, recipe.out),
-        "where": ask_where(work, size, recipe.out),
-        "real": ask_real(work, size, recipe.out),
+        "arm": asdict(arm), "size": asdict(size), "weights_of": recipes[0].model,
+        "train_cpu_s": round(sum(cost["cpu_s"] for cost in costs), 1),
+        "tokens": sum(cost["tokens"] for cost in costs),
+        "rows": ask_model(work, size, arm, folder),
+        "general": ask_general(work, folder),
+        "where": ask_where(work, size, folder),
+        "real": ask_real(work, size, folder),
     }  # fmt: skip
     result.parent.mkdir(exist_ok=True)
-    write_json(result, found | {"test_cpu_s": round(time.process_time() - begun - trained, 1)})
-    return f"{arm.name}: {trained:.0f} s of processor time"
+    write_json(result, found | {"test_cpu_s": round(time.process_time() - begun, 1)})
+    return f"{arm.name}: {found['train_cpu_s']:.0f} s of processor time"
+
+
+def train(recipe: Recipe) -> None:
+    """Train by a recipe, unless it was finished before; says beside the model what it cost.
+
+    What was spent before a kill is not known any more, and not counted.
+    """
+    if (recipe.out / COST).exists():
+        return
+    begun, tokens, say = time.process_time(), 0, told(recipe.out.name)
+
+    def tell(record: dict[str, Any]) -> None:
+        nonlocal tokens
+        tokens += record["tokens"]
+        say(record)
+
+    Trainer(recipe, tell).train()
+    cost = {"cpu_s": round(time.process_time() - begun, 1), "tokens": tokens}
+    write_json(recipe.out / COST, cost)
 
 
 Test = list[tuple[Plain, Asked]]
