@@ -28,8 +28,9 @@ BESIDE_M, AWAY_M, SIDE_M = 0.05, 0.20, 0.15
 """Next to something is nearer than this to it, away from it farther; left, right, in front of and
 behind it not farther than the last."""
 ON_M = 0.02
-"""What is on something has its underside as near as this to the other's top: what was let go over
-it can lie on nothing else, and a camera's noise shifts a thing that is followed by up to 15 mm."""
+"""What is on something has its underside as near as this to the other's top, and its middle not
+farther than this beyond: what was let go there can lie on nothing else, a camera's noise shifts a
+thing that is followed by up to 15 mm, and of what carries it a part is hidden."""
 PIXELS, EXACT_M = 2, 1e-4
 """No gap is known better than so many pixels where depth has noise (of more than that at 1 m): a
 camera loses the rim of either thing."""
@@ -115,7 +116,8 @@ def _in(a: Box, b: Box) -> Doubles:
 
 
 def _on(a: Box, b: Box) -> Doubles:
-    return np.hypot(_beyond(a, b), np.maximum(np.abs(_bottom(a) - _top(b)) - ON_M, 0))
+    beside, above = _beyond(a, b), np.abs(_bottom(a) - _top(b))
+    return np.hypot(np.maximum(beside - ON_M, 0), np.maximum(above - ON_M, 0))
 
 
 def _side(axis: int, sign: float) -> Callable[[Box, Box], Doubles]:
