@@ -42,7 +42,7 @@ MAY_IMPORT = {
         *("tools", "types", "errors", "units", "evals", "chat", "chat_wire", "io", "view"),
         *("numpy", "pydantic", "cyclopts"),
     },
-    "act": {"reward", "samples", "stages", "io", "types", "errors", "numpy", "scipy"},
+    "act": {"reward", "samples", "stages", "geometry", "io", "types", "errors", "numpy", "scipy"},
     "reward": {
         *("types", "errors", "geometry", "questions", "stages", "io"),
         *("numpy", "scipy", "pyarrow", "cyclopts"),
