@@ -37,7 +37,7 @@ from calipers.reward.curves import SCALE_M, from_measures, left, rewards
 from calipers.reward.goals import parse
 from calipers.reward.measures import Measurer, Measures
 from calipers.stages.lift import lift
-from calipers.types import Frame
+from calipers.types import Doubles, Frame
 
 CONDITIONS = ("exact depth", "a camera's depth")
 Row = tuple[float, float, bool, bool]
@@ -51,19 +51,27 @@ def measured(episode: Episode, frames: Sequence[Frame]) -> list[Measures]:
 
 
 def judged(episode: Episode, frames: Sequence[Frame]) -> Row:
-    """Both correlations; whether it was done, and whether it was told to be."""
+    """Both correlations, 0 where nothing was measured; whether it was done, and told to be."""
     found = measured(episode, frames)
-    hand = -SCALE_M * np.log(rewards(np.array([left("touched", one) for one in found])))
+    ways = np.array([left("touched", one) for one in found])
+    measurable = bool(np.isfinite(ways).any())
+    hand = -SCALE_M * np.log(rewards(ways)) if measurable else 0 * ways
     far = np.array(episode.far_m)
     held = next((k for k, stage in enumerate(episode.stages) if stage == "lift"), len(far))
     goal = parse(episode.instruction)
     done = any(episode.done) if goal.relation == "touched" else episode.done[-1]
     return (
-        float(spearmanr(hand[:held], far[:held])[0]),
-        float(spearmanr(hand, np.round(100 * far))[0]),
+        correlation(hand[:held], far[:held]),
+        correlation(hand, np.round(100 * far)),
         done,
-        from_measures(goal, found).success,
+        measurable and from_measures(goal, found).success,
     )
+
+
+def correlation(a: Doubles, b: Doubles) -> float:
+    """Spearman's; 0 where one of the two says nothing."""
+    told = len(a) > 1 and np.isfinite(a).all() and np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(spearmanr(a, b)[0]) if told else 0.0
 
 
 def rows(episodes: Iterator[Episode], show: bool) -> dict[str, list[tuple[Episode, Row]]]:
