@@ -61,6 +61,14 @@ def test_exactly_answers_and_their_ends_are_learnt(nano: Nano, writer: Writer) -
     assert nano.tokenizer.decode(said) == " Yes.<eos> About 2.5 m.<eos> No.<eos>"
 
 
+def test_what_the_depth_tool_says_is_not_learnt(nano: Nano, writer: Writer) -> None:
+    told = "Depth(0.25,0.50)=1500 Depth(0.60,0.40)=no reading No."
+    row = writer.row([("Is A nearer?", told)])
+    said = [token for token, label in zip(row.tokens, row.labels) if label != -100]
+    assert nano.tokenizer.decode(said) == " Depth(0.25,0.50) Depth(0.60,0.40) No.<eos>"
+    assert nano.tokenizer.decode(row.tokens[6:]) == f"\nIs A nearer? = {told}<eos>"
+
+
 def test_a_prompt_is_the_patches_and_the_question(nano: Nano, writer: Writer) -> None:
     assert nano.tokenizer.decode(writer.prompt("Why?")) == "<image>" * 6 + "\nWhy? ="
 

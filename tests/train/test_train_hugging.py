@@ -63,6 +63,14 @@ def test_exactly_the_answer_and_its_end_are_learnt(pair: tuple[Any, Chat]) -> No
     assert "pixel_values" in batch
 
 
+def test_what_the_depth_tool_says_is_not_learnt(pair: tuple[Any, Chat]) -> None:
+    _, chat = pair
+    turn = ("How deep is it?", "Depth(0.25,0.50)=1500 mm")
+    batch = collate(chat, [(chat.pictures(frame()), [turn])])
+    end = chat.processor.tokenizer.eos_token
+    assert learnt(chat, batch, 0) in (f"Depth(0.25,0.50) mm{end}", f"Depth(0.25,0.50)= mm{end}")
+
+
 def test_all_answers_of_a_conversation_are_learnt() -> None:
     _, chat = chat_of("qwen3_vl")
     batch = collate(chat, [(chat.pictures(frame()), TURNS)])

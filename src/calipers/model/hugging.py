@@ -22,6 +22,7 @@ from calipers.io.exports.mentions import harmless
 from calipers.model.bases import Base, base
 from calipers.model.grounding import IGNORED
 from calipers.model.pictures import both
+from calipers.model.tokens import answer_tokens
 from calipers.types import Frame
 
 MARKERS = ("RGB: ", "Depth: ")
@@ -144,7 +145,8 @@ def opening(pictures: int) -> list[dict[str, Any]]:
 
 
 def collate(chat: Chat, found: Sequence[tuple[list[Image.Image], Turns]]) -> dict[str, Any]:
-    """Conversations as one batch, padded on the right; labels are answers and their ends alone.
+    """Conversations as one batch, padded on the right; labels are answers and their ends alone,
+    without what the DepthAPI says in them.
 
     Args:
         chat: how the base reads.
@@ -162,10 +164,10 @@ def collate(chat: Chat, found: Sequence[tuple[list[Image.Image], Turns]]) -> dic
     fill = {"attention_mask": 1, "token_type_ids": chat.base.answer_type}
     for k, (_, *rest) in enumerate(pieces):
         for piece in rest:
-            tokens = chat.tokens(piece.text)
+            tokens, learnt = answer_tokens(chat.processor.tokenizer, piece.text)
             if not tokens:
                 raise DataError(f"nothing to learn in {piece.text!r}")
-            labels[k] += tokens if piece.learnt else [IGNORED] * len(tokens)
+            labels[k] += learnt if piece.learnt else [IGNORED] * len(tokens)
             for name in like:
                 rows[name][k] += (
                     tokens if name == "input_ids" else [fill.get(name, 0)] * len(tokens)

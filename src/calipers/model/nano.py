@@ -305,7 +305,7 @@ class Nano(nn.Module):
         """Continue prompts, each about its own pictures.
 
         Args:
-            prompts: N prompts' tokens, see `prompt_tokens`.
+            prompts: N prompts' tokens, see `tokens.Writer.prompt`.
             pictures: (N, 2, 3, H, W) uint8.
             **options: of transformers' ``generate``; greedy and 48 tokens by default.
 

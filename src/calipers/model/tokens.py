@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from calipers.model.grounding import IGNORED
+from calipers.tools.protocol import ANSWERED
 
 SPECIAL = ("<pad>", "<eos>", "<image>")
 
@@ -95,7 +97,8 @@ class Writer:
     def row(
         self, turns: Sequence[tuple[str, str]], apart: bool = True, names: Sequence[str] = ()
     ) -> Row:
-        """The tokens of a picture with questions and answers; answers and their ends are learnt.
+        """The tokens of a picture with questions and answers; answers and their ends are learnt,
+        what the DepthAPI says in them is not.
 
         Args:
             turns: question and answer.
@@ -107,12 +110,13 @@ class Writer:
         turn, position, named, order = [0] * start, list(range(start)), [-1] * start, [-1] * start
         for number, (question, answer) in enumerate(turns, start=1):
             start = start if apart else len(tokens)
-            asked, found = self._named(question, names)
-            said = [*self.tokens(" " + answer), self.tokenizer.eos_token_id]
+            asked, thing = self._named(question, names)
+            said, learnt = answer_tokens(self.tokenizer, " " + answer)
+            said, learnt = ([*found, self.tokenizer.eos_token_id] for found in (said, learnt))
             tokens += asked + said
-            named += found + [-1] * len(said)
-            order += _order(found) + [-1] * len(said)
-            labels += [IGNORED] * len(asked) + said
+            named += thing + [-1] * len(said)
+            order += _order(thing) + [-1] * len(said)
+            labels += [IGNORED] * len(asked) + learnt
             turn += [number if apart else 1] * (len(asked) + len(said))
             position += range(start, start + len(asked) + len(said))
         return Row(tokens, labels, turn, position, named, order)
@@ -139,6 +143,30 @@ class Writer:
         """The tokens of a text, and nothing around them."""
         found: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return found
+
+
+def answer_tokens(tokenizer: Any, answer: str) -> tuple[list[int], list[int]]:
+    """The tokens of an answer, and its labels: `IGNORED` where the DepthAPI speaks.
+
+    A token that holds the end of the call as well is the model's.
+
+    Args:
+        tokenizer: a fast one of transformers.
+        answer: what the model says, with what it was told on the way.
+
+    >>> tokenizer = train_tokenizer(["Depth(0.25,0.50)=1500 mm"])
+    >>> tokens, labels = answer_tokens(tokenizer, "Depth(0.25,0.50)=1500 mm")
+    >>> tokenizer.decode([token for token in labels if token != IGNORED])
+    'Depth(0.25,0.50)= mm'
+    """
+    told = [match.span(2) for match in ANSWERED.finditer(answer)]
+    found = tokenizer(answer, add_special_tokens=False, return_offsets_mapping=bool(told))
+    tokens: list[int] = found["input_ids"]
+    labels = list(tokens)
+    for k, (start, end) in enumerate(found["offset_mapping"] if told else ()):
+        if any(first <= start and end <= last for first, last in told):
+            labels[k] = IGNORED
+    return tokens, labels
 
 
 def _asked(question: str) -> str:

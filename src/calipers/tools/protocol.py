@@ -27,6 +27,8 @@ from calipers.tools.session import Session
 CALL = re.compile(r"Depth\(([^)\n]{0,200})\)")
 """A call; its brackets may hold anything, which is then answered with an error."""
 _NUMBER = re.compile(r"\s*([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,12})?|\.[0-9]{1,12}))\s*")
+ANSWERED = re.compile(CALL.pattern + r"(=(?:\d+|no reading))")
+"""A call, and in its second group what the runtime wrote behind it."""
 LONGEST_CALL = 210
 """No call has more characters."""
 MOST_CALLS = 8
