@@ -5,7 +5,7 @@
 Each seed makes two episodes: one in which a script does as told, and one with a flaw (the arm
 stops, never closes its fingers, lets go on the way, or takes another thing). Robot, things and view
 are drawn by chance, and so is how the thing is told: by name, place, size or as the real one. The
-goal is read from the instruction. Frames are 160x120, four a second, with exact masks.
+goal is read from the instruction. Frames are 320x240, four a second, with exact masks.
 
 Reward: Spearman's correlation, over an episode, of the hand's way that the reward is made of (the
 tools' measures, smoothed) with the true distance from the point between the finger pads to the

@@ -17,7 +17,7 @@ from calipers.samples.robot_outcome import FLAWS, Flaw, achieved
 from calipers.samples.robot_script import TASKS
 from calipers.types import Frame
 
-SIZE_WH = (160, 120)
+SIZE_WH = (320, 240)
 STRIDE = 5
 """Every so many steps of the simulation a frame: four a second."""
 CAMERA = Faults(mask_px=0)

@@ -5,8 +5,9 @@
     python recipes/miniature_study.py work/ --report docs/study.md
     python recipes/miniature_study.py work/ --smoke            # everything, tiny, in a minute
 
-First a base is trained once: it learns from the masks what patches show and where words look, and
-to answer general questions and where things are, by colours alone. Each arm goes on from it. An arm
+First a base is trained once (and a finer one for the DepthAPI): it learns from the masks what
+patches show and where words look, and to answer general questions and where things are, by colours
+alone. Each arm goes on from it. An arm
 that has its file in ``work/results`` is not run again, and one that was killed goes on from its
 last checkpoint. Objects, layouts and scales of the test scenes are not in the training scenes.
 Needs the extras ``sim``, ``samples`` and ``train``. What it costs is in docs/study.md.
@@ -45,7 +46,7 @@ from calipers.tools.session import Session
 from calipers.train.data import Cache, Frames
 from calipers.train.evaluate import Asked, plain_asked
 from calipers.train.nano import Trainer, start_model
-from calipers.train.plain import ASKED, TOOL, Plain
+from calipers.train.plain import ASKED, TOLD, TOOL, Plain
 from calipers.train.recipe import Recipe, make_recipe
 from calipers.types import Frame, Scene
 
@@ -71,11 +72,14 @@ class Size:
     basic: int = 1000
     steps: int = 1000
     both: int = 200
+    longer: int = 1500
     questions: int = 1200
     where: int = 300
     real: int = 100
     width: int = 128
     layers: int = 4
+    picture_wh: tuple[int, int] = (128, 96)
+    fine_wh: tuple[int, int] = (192, 144)
 
 
 SMOKE = Size(
@@ -86,13 +90,14 @@ SMOKE = Size(
     basic=2,
     steps=3,
     both=2,
+    longer=2,
     questions=24,
     where=4,
     real=4,
     width=32,
     layers=3,
 )
-STEPS = ("naming", "basic", "steps", "both")
+STEPS = ("naming", "basic", "steps", "both", "longer")
 COST = "cost.json"
 
 
@@ -102,7 +107,8 @@ class Arm:
 
     Attributes:
         asks: the question of the study that it is for.
-        tool: the DepthAPI is taught and asked.
+        tool: the DepthAPI is taught and asked, and nothing else but where things are; such an arm
+            begins with a base that sees more pixels, for it has to point finely, and learns longer.
         share: of the tokens that are spatial, beside general questions; None has no others.
     """
 
@@ -159,8 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = replace(size, **steps)
     if given.report is None:
         make_scenes(given.work, size)
-        make_base(given.work, size, given.workers)
         chosen = [arm for arm in ARMS if arm.name in given.only]
+        for tool in sorted({arm.tool for arm in chosen}):
+            make_base(given.work, size, given.workers, tool)
         with ProcessPoolExecutor(given.workers, get_context("spawn")) as pool:
             for done in pool.map(run_arm, *zip(*((given.work, size, arm) for arm in chosen))):
                 sys.stderr.write(f"{done}\n")
@@ -223,14 +230,20 @@ def told(name: str) -> Callable[[dict[str, Any]], None]:
     return tell
 
 
-def make_base(work: Path, size: Size, threads: int) -> None:
+def base_of(work: Path, tool: bool) -> Path:
+    """Where the base of an arm is."""
+    return work / ("base-tool" if tool else "base")
+
+
+def make_base(work: Path, size: Size, threads: int, tool: bool) -> None:
     """What all arms begin with; see the top. Its tokenizer knows the words of all questions."""
     run = str(work / "train")
     general: dict[str, Any] = {"general": str(work / "general.json")}
     where: dict[str, Any] = {"run": run, "ask": "plain", "types": ["point"]}
     names: dict[str, Any] = {"run": run, "ask": "names"}
     recipe = make_recipe({
-        "out": work / "base", "data": [{"run": run, "ask": "plain"}, general],
+        "out": base_of(work, tool),
+        "data": [{"run": run, "ask": "plain", "tool": tool}, general],
         "stages": [
             {"name": "names", "learn": ALL, "steps": size.naming, "lr": 3e-3, "data": [names]},
             {"name": "basic", "learn": ALL, "steps": size.basic, "lr": 1e-3, "warmup": 30,
@@ -238,31 +251,34 @@ def make_base(work: Path, size: Size, threads: int) -> None:
         ],
         "spatial_share": 0.75, "see": "rgb", "pictures": 16, "turns": 8, "checkpoint": 100,
         "threads": threads,
-        "nano": {"picture_wh": [128, 96], "width": size.width, "language_layers": size.layers},
+        "nano": {"picture_wh": size.fine_wh if tool else size.picture_wh, "width": size.width,
+                 "language_layers": size.layers},
     })  # fmt: skip
     if not (recipe.out / "model.safetensors").exists():
-        Trainer(recipe, told("base")).train()
+        Trainer(recipe, told(recipe.out.name)).train()
 
 
 def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     """What an arm learns, one after the other: to measure and to compare mostly one way, then all
-    types alike."""
+    types alike. With the tool all along what it is asked, and to read what it says."""
     plain = {"run": str(work / arm.data), "ask": "plain", "noise": arm.noise, "tool": arm.tool}
     direct = [name for name in ASKED if name not in MIRRORED]
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
     share = {} if arm.share is None else {"general": str(work / "general.json")}
-    found, model = [], work / "base"
-    for k, (name, steps, types) in enumerate((
-        ("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]]),
-    )):  # fmt: skip
+    found, model = [], base_of(work, arm.tool)
+    parts = [("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]])]
+    if arm.tool:
+        asked = [["point", *TOOL, *TOLD]]
+        parts = [("tool", size.steps, asked), ("longer", size.longer, asked)]
+    for k, (name, steps, types) in enumerate(parts):
         data: list[dict[str, Any]] = [plain | {"types": some} for some in types]
         stage = {"name": name, "learn": learn, "steps": steps, "lr": 1e-3, "warmup": 20}
         recipe = make_recipe({
             "model": str(model), "out": work / "arms" / f"{arm.name}-{name}", "stages": [stage],
             "data": [*data, share] if share else data,
             "spatial_share": 0.05 if arm.share is None else arm.share, "seed": arm.seed + k,
-            "codec": arm.codec, "see": arm.see, "pictures": 8, "turns": 14, "checkpoint": 100,
-            "threads": 1,
+            "codec": arm.codec, "see": arm.see, "pictures": 8, "turns": 10 if arm.tool else 14,
+            "checkpoint": 100, "threads": 1,
         })  # fmt: skip
         found.append(recipe)
         model = recipe.out

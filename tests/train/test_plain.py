@@ -72,12 +72,29 @@ def test_a_point_lies_on_its_thing(scenes: list[Scene]) -> None:
             assert tell(one) == f"({x:.2f}, {y:.2f})"
 
 
-def test_the_tool_is_asked_at_both_things(scenes: list[Scene]) -> None:
-    one = plain_questions(scenes[0], ["nearer"])[0]
-    (x, y), (u, v), (near, far) = *one.points, one.depths_mm
-    assert tell(one, tool=True) == (
-        f"Depth({x:.2f},{y:.2f})={near} Depth({u:.2f},{v:.2f})={far} {one.truth}"
-    )
+@pytest.mark.parametrize("kind", ["nearer", "farther"])
+def test_the_tool_is_asked_at_both_things(scenes: list[Scene], kind: str) -> None:
+    asked = plain_questions(scenes[0], [kind])
+    assert {one.truth for one in asked} == {"yes", "no"}
+    for one in asked:
+        (x, y), (u, v), (first, second) = *one.points, one.depths_mm
+        word = "nearer" if first < second else "farther"
+        assert one.truth == ("yes" if word == kind else "no")
+        assert tell(one) == one.truth
+        assert tell(one, tool=True) == (
+            f"Depth({x:.2f},{y:.2f})={first} Depth({u:.2f},{v:.2f})={second} {word} {one.truth}"
+        )
+
+
+@pytest.mark.parametrize("kind", ["nearer", "farther"])
+def test_what_the_tool_says_is_an_exercise_too(scenes: list[Scene], kind: str) -> None:
+    """The same answers, about the same pairs, without looking."""
+    seen, told = (plain_questions(scenes[0], [name]) for name in (kind, f"{kind}_told"))
+    for one, other in zip(seen, told, strict=True):
+        first, second, *answer = tell(one, tool=True).split()
+        assert other.question == f"Is {first} {kind} than {second}?"
+        assert tell(other) == tell(other, tool=True) == " ".join(answer)
+    assert not any("Depth(" in one.question for one in plain_questions(scenes[0]))
 
 
 def test_types_are_drawn_evenly(scenes: list[Scene]) -> None:

@@ -38,6 +38,11 @@ ASKED: Mapping[str, str] = MappingProxyType(
 )
 """Type → its question. Those that the registry has not: `point` is where a thing is in the picture,
 and `depth`, `farther` and `nearer` are of the things' `depth_center`."""
+TOLD: Mapping[str, str] = MappingProxyType(
+    {"farther_told": ASKED["farther"], "nearer_told": ASKED["nearer"]}
+)
+"""The same of what the DepthAPI said, which stands for the things: exercises in reading it, asked
+only where they are wanted."""
 TOOL = ("depth", "farther", "nearer")
 """Types that are answered by the DepthAPI where it is there."""
 LEAST_M = 0.01
@@ -71,18 +76,19 @@ def plain_questions(scene: Scene, types: Sequence[str] | None = None) -> list[Pl
 
     Args:
         scene: lifted.
-        types: of `ASKED`; None takes all.
+        types: of `ASKED` or `TOLD`; None takes all of the first.
 
     Raises:
         UsageError: another type.
     """
     types = list(types or ASKED)
-    unknown = sorted(set(types) - set(ASKED))
+    known = [*ASKED, *TOLD]
+    unknown = sorted(set(types) - set(known))
     if unknown:
-        raise UsageError(f"plain questions: wanted {', '.join(ASKED)}, got {', '.join(unknown)}")
+        raise UsageError(f"plain questions: wanted {', '.join(known)}, got {', '.join(unknown)}")
     places = {k: _place(scene, scene.objects[k]) for k in askable(scene)}
     single = [name for name in ("point", "depth") if name in types]
-    paired = [name for name in ("farther", "nearer") if name in types]
+    paired = [name for name in ("farther", "nearer", *TOLD) if name in types]
     found = [_about_one(scene, name, k, places[k]) for name in single for k in places]
     found += [
         _about_two(scene, name, pair, places)
@@ -101,8 +107,16 @@ def _about_one(scene: Scene, name: str, index: int, place: Place) -> Plain:
 
 def _about_two(scene: Scene, name: str, pair: Sequence[int], places: Mapping[int, Place]) -> Plain:
     points, depths = zip(*(places[k] for k in pair))
-    truth = "yes" if (depths[0] > depths[1]) == (name == "farther") else "no"
+    truth = "yes" if (depths[0] > depths[1]) == name.startswith("farther") else "no"
+    if name in TOLD:
+        calls = (_call(*places[k]) for k in pair)
+        return Plain(name, TOLD[name].format(**dict(zip("AB", calls))), truth, points, depths)
     return Plain(name, _asked(scene, name, pair), truth, points, depths)
+
+
+def _call(point: Point, depth_mm: int) -> str:
+    """What is asked of the DepthAPI at a point, and what it says."""
+    return f"Depth({_share(point[0])},{_share(point[1])})={depth_mm}"
 
 
 def _differ(first_mm: int, second_mm: int) -> bool:
@@ -152,21 +166,29 @@ def tell(asked: Plain, noise: float = 1.0, tool: bool = False) -> str:
     Args:
         asked: what is asked and true.
         noise: what a length is multiplied by.
-        tool: say first what the DepthAPI is asked and says, where that answers it.
+        tool: say first what the DepthAPI is asked and says, where that answers it; of two depths
+            also which of the words holds, before yes or no: at once is too much for a small model.
 
     >>> one = Plain("depth", "How deep is the can?", 1.5, ((0.25, 0.5),), (1500,))
     >>> tell(one), tell(one, 1.15), tell(one, tool=True)
     ('1.5 m', '1.7 m', 'Depth(0.25,0.50)=1500 mm')
     """
     if tool and asked.type in TOOL:
-        calls = [f"Depth({_share(x)},{_share(y)})={mm}"
-                 for (x, y), mm in zip(asked.points, asked.depths_mm)]  # fmt: skip
-        return " ".join(calls) + (" mm" if asked.type == "depth" else f" {asked.truth}")
+        calls = " ".join(map(_call, asked.points, asked.depths_mm))
+        return f"{calls} mm" if asked.type == "depth" else f"{calls} {_compared(asked)}"
+    if asked.type in TOLD:
+        return _compared(asked)
     if isinstance(asked.truth, str):
         return asked.truth
     if isinstance(asked.truth, tuple):
         return f"({_share(asked.truth[0])}, {_share(asked.truth[1])})"
     return metres(asked.truth * noise)
+
+
+def _compared(asked: Plain) -> str:
+    """What the first of two depths is beside the other, and then yes or no."""
+    first, second = asked.depths_mm
+    return f"{'farther' if first > second else 'nearer'} {asked.truth}"
 
 
 def metres(length_m: float) -> str:
