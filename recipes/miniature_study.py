@@ -72,7 +72,7 @@ class Size:
     basic: int = 1000
     steps: int = 1000
     both: int = 200
-    longer: int = 1500
+    longer: int = 2000
     questions: int = 1200
     where: int = 300
     real: int = 100
