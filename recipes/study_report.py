@@ -174,7 +174,9 @@ def cost(results: dict[str, dict[str, Any]]) -> str:
     lines.append("|---" * 6 + "|")
     for name, found in sorted(results.items()):
         if "train_cpu_s" in found:
-            cells = [name, found["arm"]["seed"], found["size"]["steps"], f"{found['tokens']:,}"]
+            arm, size = found["arm"], found["size"]
+            steps = size["steps"] + size["longer" if arm["tool"] else "both"]
+            cells = [name, arm["seed"], steps * arm["trained"], f"{found['tokens']:,}"]
             lines.append(
                 _line([*map(str, cells), str(found["train_cpu_s"]), str(found["test_cpu_s"])])
             )
