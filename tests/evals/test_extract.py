@@ -125,6 +125,27 @@ def test_every_length_that_is_said_is_read(
 
 
 @pytest.mark.parametrize(
+    ("text", "metres"),
+    [
+        ("1,234.5 mm", 1.2345),
+        ("1,234 mm", 1.234),
+        ("0,5 m", 0.5),
+        ("9,0.05 m", 0.05),
+        ("Depth(09,0.05)=1500 mm", 1.5),
+        ("1,2,3.5 m", 3.5),
+    ],
+)
+def test_commas_of_numbers_and_between_them(text: str, metres: float) -> None:
+    assert read_length(text) == pytest.approx((metres,) * 3)
+
+
+@given(st.text(alphabet="0123456789.,-–+±e/ m½²'\"()=to", max_size=14))
+def test_nothing_that_a_model_writes_breaks_the_reader(text: str) -> None:
+    for read in (read_length, read_area, read_number, read_count, read_clock, read_points):
+        read(text)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("Yes.", "yes"),

@@ -47,7 +47,8 @@ AREAS = {
 }
 """Unit of an area → square metres."""
 
-_NUMBER = r"\d+(?:,\d+)*(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+"
+_DIGITS = r"\d{1,3}(?:,\d{3})+\.\d+|\d+(?:,\d+)+(?![\d,]*\.\d)|\d+(?:\.\d+)?"
+_NUMBER = rf"(?:{_DIGITS})(?:e[+-]?\d+)?|\.\d+"
 _NOT_IN = r"(?!in\s+(?:the|a|an|this|that|front|total|all|each|my|its|height|width|depth|length)\b)"
 
 
