@@ -46,13 +46,12 @@ from calipers.tools.session import Session
 from calipers.train.data import Cache, Frames
 from calipers.train.evaluate import Asked, plain_asked
 from calipers.train.nano import Trainer, start_model
-from calipers.train.plain import ASKED, TOOL, Plain
+from calipers.train.plain import ASKED, TOLD, TOOL, Plain
 from calipers.train.recipe import Recipe, make_recipe
 from calipers.types import Frame, Scene
 
 ALL = ["vision", "projector", "language"]
 SCORED = [name for name in ASKED if name != "point"]
-TOLD, CLOSE = (tuple(f"{word}_{how}" for word in TOOL[1:]) for how in ("told", "close"))
 MIRRORED = ("right_predicate", "nearer", "short_predicate")
 """Learnt from less: beside as many of their opposites, what is seen says nothing of yes or no."""
 REAL: dict[str, dict[str, float]] = {"arc2017": {}, "motorcycle": {"scale": 0.25}}
@@ -74,7 +73,6 @@ class Size:
     steps: int = 1000
     both: int = 200
     longer: int = 2000
-    reading: int = 1000
     questions: int = 1200
     where: int = 300
     real: int = 100
@@ -93,14 +91,13 @@ SMOKE = Size(
     steps=3,
     both=2,
     longer=2,
-    reading=2,
     questions=24,
     where=4,
     real=4,
     width=32,
     layers=3,
 )
-STEPS = ("naming", "basic", "steps", "both", "longer", "reading")
+STEPS = ("naming", "basic", "steps", "both", "longer")
 COST = "cost.json"
 
 
@@ -263,8 +260,7 @@ def make_base(work: Path, size: Size, threads: int, tool: bool) -> None:
 
 def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     """What an arm learns, one after the other: to measure and to compare mostly one way, then all
-    types alike. With the tool all along what it is asked, and to read what it says, at last where
-    two depths are close."""
+    types alike. With the tool all along what it is asked, and to read what it says."""
     plain = {"run": str(work / arm.data), "ask": "plain", "noise": arm.noise, "tool": arm.tool}
     direct = [name for name in ASKED if name not in MIRRORED]
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
@@ -272,9 +268,8 @@ def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     found, model = [], base_of(work, arm.tool)
     parts = [("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]])]
     if arm.tool:
-        told, close = (["point", *TOOL, *some] for some in (TOLD, CLOSE))
-        parts = [("tool", size.steps, [told]), ("longer", size.longer, [told]),
-                 ("reading", size.reading, [close, [*CLOSE]])]  # fmt: skip
+        asked = [["point", *TOOL, *TOLD]]
+        parts = [("tool", size.steps, asked), ("longer", size.longer, asked)]
     for k, (name, steps, types) in enumerate(parts):
         data: list[dict[str, Any]] = [plain | {"types": some} for some in types]
         stage = {"name": name, "learn": learn, "steps": steps, "lr": 1e-3, "warmup": 20}

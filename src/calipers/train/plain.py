@@ -20,7 +20,6 @@ from calipers.io.exports.mentions import harmless
 from calipers.io.masks import decode_mask
 from calipers.questions.facts import askable, survey
 from calipers.questions.registry import TYPE_LIST, TYPES
-from calipers.questions.sampling import generator
 from calipers.types import Scene, SceneObject
 
 ASKED: Mapping[str, str] = MappingProxyType(
@@ -40,24 +39,16 @@ ASKED: Mapping[str, str] = MappingProxyType(
 """Type → its question. Those that the registry has not: `point` is where a thing is in the picture,
 and `depth`, `farther` and `nearer` are of the things' `depth_center`."""
 TOLD: Mapping[str, str] = MappingProxyType(
-    {
-        "farther_told": ASKED["farther"],
-        "nearer_told": ASKED["nearer"],
-        "farther_close": ASKED["farther"],
-        "nearer_close": ASKED["nearer"],
-    }
+    {"farther_told": ASKED["farther"], "nearer_told": ASKED["nearer"]}
 )
 """The same of what the DepthAPI said, which stands for the things: exercises in reading it, asked
-only where they are wanted. The close ones are hard: the second depth is made up, `CLOSELY` off the
-first."""
+only where they are wanted."""
 TOOL = ("depth", "farther", "nearer")
 """Types that are answered by the DepthAPI where it is there."""
 LEAST_M = 0.01
 """No length is written smaller."""
 CLEARLY = 1.05
 """So many times as deep is clearly farther."""
-CLOSELY = 1.3
-"""Depths that are close are at most so many times as deep as one another."""
 
 
 Point = tuple[float, float]
@@ -116,11 +107,9 @@ def _about_one(scene: Scene, name: str, index: int, place: Place) -> Plain:
 
 def _about_two(scene: Scene, name: str, pair: Sequence[int], places: Mapping[int, Place]) -> Plain:
     points, depths = zip(*(places[k] for k in pair))
-    if name.endswith("_close"):
-        depths = _close(depths[0], generator(0, f"{name} {pair} of {scene.id}"))
     truth = "yes" if (depths[0] > depths[1]) == name.startswith("farther") else "no"
     if name in TOLD:
-        calls = map(_call, points, depths)
+        calls = (_call(*places[k]) for k in pair)
         return Plain(name, TOLD[name].format(**dict(zip("AB", calls))), truth, points, depths)
     return Plain(name, _asked(scene, name, pair), truth, points, depths)
 
@@ -128,13 +117,6 @@ def _about_two(scene: Scene, name: str, pair: Sequence[int], places: Mapping[int
 def _call(point: Point, depth_mm: int) -> str:
     """What is asked of the DepthAPI at a point, and what it says."""
     return f"Depth({_share(point[0])},{_share(point[1])})={depth_mm}"
-
-
-def _close(first_mm: int, rng: np.random.Generator) -> tuple[int, int]:
-    """A depth, and another that is clearly farther or nearer, but not by much."""
-    off = rng.uniform(math.log(CLEARLY), math.log(CLOSELY))
-    second = first_mm * math.exp(off if rng.random() < 0.5 else -off)
-    return first_mm, math.ceil(second) if second > first_mm else math.floor(second)
 
 
 def _differ(first_mm: int, second_mm: int) -> bool:
