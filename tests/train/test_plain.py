@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -20,7 +21,7 @@ from calipers.model.nano import Named, Nano, NanoConfig, tiny_language  # noqa: 
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
 from calipers.train.naming import Thing, covering, patch_words, shares, things  # noqa: E402
-from calipers.train.plain import draw, plain_case, plain_questions, tell  # noqa: E402
+from calipers.train.plain import Plain, draw, plain_case, plain_questions, tell  # noqa: E402
 from calipers.types import Scene  # noqa: E402
 
 
@@ -81,9 +82,33 @@ def test_the_tool_is_asked_at_both_things(scenes: list[Scene], kind: str) -> Non
         word = "nearer" if first < second else "farther"
         assert one.truth == ("yes" if word == kind else "no")
         assert tell(one) == one.truth
-        assert tell(one, tool=True) == (
-            f"Depth({x:.2f},{y:.2f})={first} Depth({u:.2f},{v:.2f})={second} {word} {one.truth}"
+        calls, digits = (
+            f"Depth({x:.2f},{y:.2f})={first} Depth({u:.2f},{v:.2f})={second}",
+            r"\d[=<>]\d",
         )
+        said = tell(one, tool=True)
+        assert re.fullmatch(rf"{re.escape(calls)}( {digits})+ {word} {one.truth}", said)
+
+
+@pytest.mark.parametrize(
+    ("depths_mm", "said"),
+    [
+        ((1523, 1587), "1=1 5=5 2<8 nearer no"),
+        ((1601, 1523), "1=1 6>5 farther yes"),
+        ((980, 1210), "0<1 nearer no"),
+        ((10_040, 9_900), "1>0 farther yes"),
+        ((1200, 1201), "1=1 2=2 0=0 0<1 nearer no"),
+    ],
+)
+def test_depths_are_compared_up_to_the_first_digits_that_differ(
+    depths_mm: tuple[int, int], said: str
+) -> None:
+    """Thousands stand beside thousands, whatever the number of digits."""
+    points = ((0.25, 0.5), (0.75, 0.5))
+    truth = "yes" if depths_mm[0] > depths_mm[1] else "no"
+    first, second = depths_mm
+    one = Plain("farther", "Is A farther than B?", truth, points, depths_mm)
+    assert tell(one, tool=True) == f"Depth(0.25,0.50)={first} Depth(0.75,0.50)={second} {said}"
 
 
 @pytest.mark.parametrize("kind", ["nearer", "farther"])

@@ -166,12 +166,15 @@ def tell(asked: Plain, noise: float = 1.0, tool: bool = False) -> str:
     Args:
         asked: what is asked and true.
         noise: what a length is multiplied by.
-        tool: say first what the DepthAPI is asked and says, where that answers it; of two depths
-            also which of the words holds, before yes or no: at once is too much for a small model.
+        tool: say first what the DepthAPI is asked and says, where that answers it. Two depths are
+            then compared digit by digit, and the word that holds comes before yes or no: at once
+            is too much for a small model.
 
     >>> one = Plain("depth", "How deep is the can?", 1.5, ((0.25, 0.5),), (1500,))
     >>> tell(one), tell(one, 1.15), tell(one, tool=True)
     ('1.5 m', '1.7 m', 'Depth(0.25,0.50)=1500 mm')
+    >>> tell(Plain("nearer", "", "no", ((0.25, 0.5), (0.75, 0.5)), (1480, 1210)), tool=True)
+    'Depth(0.25,0.50)=1480 Depth(0.75,0.50)=1210 1=1 4>2 farther no'
     """
     if tool and asked.type in TOOL:
         calls = " ".join(map(_call, asked.points, asked.depths_mm))
@@ -186,9 +189,25 @@ def tell(asked: Plain, noise: float = 1.0, tool: bool = False) -> str:
 
 
 def _compared(asked: Plain) -> str:
-    """What the first of two depths is beside the other, and then yes or no."""
+    """Two depths beside each other, what the first is by that, and then yes or no."""
     first, second = asked.depths_mm
-    return f"{'farther' if first > second else 'nearer'} {asked.truth}"
+    word = "farther" if first > second else "nearer"
+    return f"{_digit_by_digit(first, second)} {word} {asked.truth}"
+
+
+def _digit_by_digit(first: int, second: int) -> str:
+    """The digits of two numbers side by side, up to the first that differ.
+
+    >>> _digit_by_digit(1480, 1210), _digit_by_digit(980, 1210)
+    ('1=1 4>2', '0<1')
+    """
+    size = max(len(str(first)), len(str(second)))
+    said: list[str] = []
+    for a, b in zip(str(first).zfill(size), str(second).zfill(size)):
+        if a != b:
+            return " ".join([*said, f"{a}{'<' if a < b else '>'}{b}"])
+        said.append(f"{a}={b}")
+    return " ".join(said)
 
 
 def metres(length_m: float) -> str:
