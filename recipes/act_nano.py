@@ -75,10 +75,12 @@ def write(out: Path, seeds: range) -> Path:
         for k in range(len(frames)):
             made = mosaic([frames[place] for place in frames_of_history(k)])
             name = f"{seed:06d}-{k:03d}"
+            assert made.rgb is not None
+            assert made.depth_m is not None
             Image.fromarray(made.rgb).save(out / f"{name}.png")
             millimetres = np.rint(1000 * np.nan_to_num(made.depth_m)).astype(np.uint16)
             Image.fromarray(millimetres).save(out / f"{name}-depth.png")
-            asked = {"from": "human", "value": f"<image>\n{prompt(instruction, bins[:k])}"}
+            asked = {"from": "human", "value": f"<image>\n{prompt(instruction, [*bins[:k]])}"}
             said = {"from": "gpt", "value": say(bins[k])}
             images = [f"{name}.png", f"{name}-depth.png"]
             rows.append({"id": name, "image": images, "conversations": [asked, said]})
@@ -111,7 +113,7 @@ def judged(model: Answerer, seeds: range) -> dict[str, float]:
         instruction, frames, bins = episode(seed)
         for k in range(HISTORY, len(frames), 2):
             shown = mosaic([frames[place] for place in frames_of_history(k)])
-            (text,) = model.texts([(shown, prompt(instruction, bins[:k]))], 0.0)
+            (text,) = model.texts([(shown, prompt(instruction, [*bins[:k]]))], 0.0)
             asked += 1
             try:
                 told = read(text)
@@ -128,7 +130,7 @@ def judged(model: Answerer, seeds: range) -> dict[str, float]:
 def rollout(model: Answerer, seed: int) -> bool:
     """Whether the model lifts the thing of an unseen table."""
     run = Run(seed, "Panda", "lift", "name", size_wh=SIZE_WH, scripted=False)
-    rng, bins = np.random.default_rng(seed), []
+    rng, bins = np.random.default_rng(seed), list[np.ndarray]()
     frames: deque[Frame] = deque(maxlen=HISTORY + 1)
     for _ in range(MOST_ACTIONS):
         frames.append(run.now(grain=rng))
