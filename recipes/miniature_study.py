@@ -35,7 +35,7 @@ from calipers.evals.report import report, rows
 from calipers.evals.score import score
 from calipers.io.run import write_json
 from calipers.io.scenes import read_scenes
-from calipers.model.answering import SETTINGS, answers, load
+from calipers.model.answering import SETTINGS, NanoAnswerer, answers, load
 from calipers.model.speakers import about
 from calipers.model.speaking import NanoSpeaker
 from calipers.questions.sampling import generator
@@ -127,15 +127,24 @@ class Arm:
 
 TEACHES, DEPTH, FROZEN = "does the data teach?", "does depth help?", "frozen or not?"
 NOISE, SHARE, MORE = "noise in the labels", "share of spatial tokens", "more pictures or questions?"
+SEEDS = (0, 10, 20)
+
+
+def again(arm: Arm) -> list[Arm]:
+    """An arm with each of the seeds: how much of a difference is chance in training."""
+    names = [arm.name if seed == 0 else f"{arm.name}-seed-{seed}" for seed in SEEDS]
+    return [replace(arm, name=name, seed=seed) for name, seed in zip(names, SEEDS)]
+
+
 ARMS = (
     Arm("untrained", TEACHES, trained=False),
-    Arm("blind", TEACHES, see="nothing"),
-    Arm("trained", TEACHES),
+    *again(Arm("blind", TEACHES, see="nothing")),
+    *again(Arm("trained", TEACHES)),
     Arm("rgb", DEPTH, see="rgb"),
     Arm("rgbd-spatialbot", DEPTH, codec="spatialbot"),
     Arm("rgbd-inverse8", DEPTH, codec="inverse8"),
     Arm("tool", DEPTH, tool=True),
-    Arm("frozen", FROZEN, frozen=True),
+    *again(Arm("frozen", FROZEN, frozen=True)),
     Arm("noise-0.1", NOISE, noise=0.1),
     Arm("noise-0.2", NOISE, noise=0.2),
     Arm("noise-0.3", NOISE, noise=0.3),
@@ -357,6 +366,7 @@ def ask_model(work: Path, size: Size, arm: Arm, folder: Path) -> list[dict[str, 
     model, read = load(folder, "cpu"), Cache.frames()
     asked = questions_of(work, "test", size.questions)
     if arm.tool:
+        assert isinstance(model, NanoAnswerer)
         speaker = NanoSpeaker(arm.name, model)
         asked = [(one, case) for one, case in asked if one.type in TOOL]
         return scored(asked, (

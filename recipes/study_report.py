@@ -159,7 +159,8 @@ def write_report(results: Path, report: Path, arms: Sequence[Any]) -> None:
         picture.write_text(plot(found, names), encoding="utf-8")
         parts.append("![](images/study.svg)")
     parts.append(table(found, arms))
-    parts += ["\n## Each type\n", by_type(found, [*names, "scripted"])]
+    first = [arm.name for arm in arms if arm.seed == 0]
+    parts += ["\n## Each type\n", by_type(found, [*first, "scripted"])]
     parts += ["\n## Where things are\n", where(found)]
     parts += ["\n## Photographs\n", real(found), "\n## Cost\n", cost(found)]
     report.write_text("\n".join(parts) + "\n", encoding="utf-8")
