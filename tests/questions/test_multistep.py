@@ -27,7 +27,7 @@ from calipers.questions.multistep.plans import (
     plan,
     read,
 )
-from calipers.questions.multistep.solving import letters, objects_of, solve
+from calipers.questions.multistep.solving import letters, objects_of, obstacle, solve
 from calipers.questions.multistep.wording import FAMILY
 from calipers.types import Scene
 
@@ -87,6 +87,32 @@ def test_equal_sides_and_the_right_angle_meet_at_the_apex() -> None:
 )
 def test_what_fits_is_told_side_by_side(size, room, wall, label) -> None:
     assert solved("fits_in", size, room, count=2, wall=wall).label == label
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "by"),
+    [
+        ((0.54, 0.02, 0.02), (0.4, 0.4, 0.4), None),  # in a diagonal plane: 0.4 * sqrt(2) = 0.566
+        ((0.68, 0.001, 0.001), (0.4, 0.4, 0.4), None),  # from corner to corner: 0.693
+        ((0.70, 0.001, 0.001), (0.4, 0.4, 0.4), "diagonal"),
+        ((0.2, 0.2, 0.2), (0.5, 0.5, 0.1), "shortest side"),
+        ((0.49, 0.3, 0.3), (0.4, 0.4, 0.4), None),
+        ((0.53, 0.35, 0.29), (0.4, 0.4, 0.4), "diagonal"),
+        ((0.45, 0.41, 0.15), (0.6, 0.2, 0.2), "sum of sides"),
+        ((0.1, 0.1, 0.1), (0.4, 0.4, -0.02), "shortest side"),  # all wall
+    ],
+)
+def test_what_does_not_fit_at_a_slant_either_is_proven(size, room, by) -> None:
+    found = obstacle(size, room)
+    assert (found and found[0]) == by
+
+
+def test_a_stick_that_may_fit_from_corner_to_corner_is_not_asked_about() -> None:
+    block: Box = ("the block", (0.4, 2.2, 0.2), (0.4, 0.4, 0.4))
+    for length, asked in ((0.35, "yes"), (0.54, None), (0.79, "no")):
+        stick: Box = ("the stick", (-0.6, 2.0, 0.015), (length, 0.03, 0.03))
+        case = cases("fits_in", [stick, block]).get(("the stick", "the block"))
+        assert (case and case.solution.label) == asked
 
 
 def test_free_space_counts_the_smaller_side() -> None:
@@ -254,6 +280,38 @@ def test_nothing_is_set_down_in_mid_air() -> None:
     assert asked == {("the cup", "the clock", "the vase")}
 
 
+def test_a_long_thing_needs_room_beside_the_gap_too() -> None:
+    """A bench of 1.8 m by 0.4 m goes into a gap of 0.7 m, but not where stool and bin stand at its
+    ends, 0.9 m apart."""
+    bench: Box = ("the bench", (-1.8, 5.0, 0.2), (1.8, 0.4, 0.4))
+    boxes = [
+        bench,
+        ("the crate", (0.0, 3.0, 0.1), (0.1, 0.2, 0.2)),
+        ("the box", (0.0, 3.9, 0.1), (0.1, 0.2, 0.2)),
+    ]
+    wanted = ("the bench", "the box", "the crate")
+    ends = [
+        ("the stool", (0.55, 3.45, 0.1), (0.2, 0.5, 0.2)),
+        ("the bin", (-0.55, 3.45, 0.1), (0.2, 0.5, 0.2)),
+    ]
+    for more, asked in (([], True), (ends, False), (ends[:1], False)):
+        found = {(a, *sorted(rest)) for a, *rest in cases("free_space", [*boxes, *more])}
+        assert (wanted in found) == asked
+
+
+def test_nothing_is_set_down_over_an_edge() -> None:
+    """Between clock and vase on a shelf 0.4 m deep a cup of 0.3 m stands, a tray of 0.5 m does
+    not, though its smaller side is less than the gap."""
+    shelf: list[Box] = [
+        ("the clock", (-0.5, 2.0, 1.0), (0.2, 0.2, 0.2)),
+        ("the vase", (0.5, 2.0, 1.0), (0.2, 0.2, 0.2)),
+        ("the shelf", (0.0, 2.0, 0.45), (1.6, 0.4, 0.9)),
+    ]
+    for name, sides, asked in (("the cup", (0.3, 0.3), True), ("the tray", (0.5, 0.3), False)):
+        boxes = [*shelf, (name, (0.0, 1.2, 0.1), (*sides, 0.2))]
+        assert any(names[0] == name for names in cases("free_space", boxes)) == asked
+
+
 def test_a_free_space_has_its_point_in_the_picture() -> None:
     boxes: list[Box] = [
         ("the chair", (-0.6, 4.0, 0.3), (0.4, 0.4, 0.6)),
@@ -262,9 +320,9 @@ def test_a_free_space_has_its_point_in_the_picture() -> None:
     ]
     asked = cases("free_space", boxes)
     case = next(c for names, c in asked.items() if names[0] == "the cup")
-    # The surfaces are closest at the corners nearest to the camera, which is 1.5 m above the floor:
-    # halfway, at (0, 3.8, 0), v = 239.5 + 500 * 1.5 / 3.8.
-    assert case.spot == pytest.approx((0.5, (239.5 + 500 * 1.5 / 3.8 + 0.5) / 480), abs=1e-3)
+    # Halfway between, at (0, 4, 0); the camera is 1.5 m above the floor:
+    # v = 239.5 + 500 * 1.5 / 4.
+    assert case.spot == pytest.approx((0.5, (239.5 + 500 * 1.5 / 4 + 0.5) / 480), abs=1e-3)
 
 
 def test_no_side_is_asked_of_what_stands_on_the_viewpoint() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from calipers.questions.grammar import head_noun
 from calipers.questions.multistep.measures import Measures
 from calipers.questions.multistep.plans import MULTISTEP_TYPES, Call, Found, Problem, plan
-from calipers.questions.multistep.solving import Solution, solve
+from calipers.questions.multistep.solving import Solution, obstacle, solve
 from calipers.questions.robot import CONTAINERS
 from calipers.types import Doubles
 
@@ -164,7 +164,7 @@ def _nothing(
 def _walls(
     view: Measures, rows: tuple[int, ...], rng: np.random.Generator
 ) -> Iterator[dict[str, float]]:
-    yield {"wall": WALL_M if is_container(view, rows[1]) else 0.0}
+    yield {"wall": _wall(view, rows[1])}
 
 
 def _child(
@@ -215,10 +215,15 @@ def is_container(view: Measures, k: int) -> bool:
     return bool(words) and words[-1] in CONTAINERS
 
 
+def _wall(view: Measures, k: int) -> float:
+    return WALL_M if is_container(view, k) else 0.0
+
+
 def _comparable(view: Measures, rows: tuple[int, ...]) -> bool:
-    """Sides of like length, so that there is something to ask; and an empty box."""
+    """Sides of like length, so that there is something to ask, and no answer that would change at
+    a slant; and an empty box."""
     a, b = view.size[rows[0]], view.size[rows[1]]
-    if not 0.3 <= a.max() / b.max() <= 2.0:
+    if not 0.3 <= a.max() / b.max() <= 2.0 or _at_a_slant(view, rows):
         return False
     if not is_container(view, rows[1]):
         return True
@@ -229,6 +234,15 @@ def _comparable(view: Measures, rows: tuple[int, ...]) -> bool:
         if (np.abs(item.center_level - view.center[rows[1]]) < b / 2 - 1e-6).all()
     ]
     return len(inside) <= 1
+
+
+def _at_a_slant(view: Measures, rows: tuple[int, ...]) -> bool:
+    """Whether A does not fit into B side by side, but perhaps from corner to corner."""
+    need, room = view.size[list(rows)] - [[0.0], [2 * _wall(view, rows[1])]]
+    if (np.sort(need) <= np.sort(room)).all():
+        return False
+    least, most = np.array([[-ALONE], [ALONE]]) * view.size_doubt[list(rows)]
+    return obstacle((need + least).tolist(), (room + most).tolist()) is None
 
 
 def _aside(view: Measures, rows: tuple[int, ...]) -> bool:
@@ -274,8 +288,8 @@ def _passage(view: Measures, rows: tuple[int, ...]) -> bool:
 
 
 def _free_place(view: Measures, rows: tuple[int, ...]) -> bool:
-    """B and C stand on one surface at one height, and nothing but perhaps A is between them; the
-    place between them is in the picture."""
+    """B and C stand on one surface at one height, and nothing but perhaps A is between them or
+    where A would stand; the place between them is in the picture."""
     thing, a, b = rows
     same = abs(_low(view, a) - _low(view, b)) <= STANDING_M
     if not same or not _stands(view, a) or not _stands(view, b):
@@ -286,7 +300,8 @@ def _free_place(view: Measures, rows: tuple[int, ...]) -> bool:
     over = np.abs(view.center[thing] - view.center[a])[:2] <= view.size[thing, :2] / 2
     carries = bool(below and over.all())
     seen = all(0 <= share <= 1 for share in view.spot(a, b))
-    return like and seen and not carries and _is_free(view, a, b, (view.objects[thing],))
+    clear = like and seen and not carries and _is_free(view, a, b, (view.objects[thing],))
+    return clear and _can_stand(view, thing, a, b)
 
 
 def _stands(view: Measures, k: int) -> bool:
@@ -302,6 +317,39 @@ def _stands(view: Measures, k: int) -> bool:
         if abs(top - low) <= STANDING_M and over.all():
             return True
     return False
+
+
+def _can_stand(view: Measures, thing: int, a: int, b: int) -> bool:
+    """Whether A's whole footprint, between B and C with its smaller side along the gap, is on what
+    they stand on, and no other thing is in A's way."""
+    place, along = view.between(a, b)
+    sides = np.stack((along, [-along[1], along[0]])) * (np.sort(view.size[thing, :2]) / 2)[:, None]
+    base, reach = max(_low(view, a), _low(view, b)), np.abs(sides).sum(0)
+    on_something = abs(base) <= STANDING_M
+    for n, item in enumerate(view.scene.objects):
+        if n in (view.objects[k] for k in (thing, a, b)) or item.center_level is None:
+            continue
+        assert item.size_level is not None
+        offset, half = item.center_level - [*place[:2], 0.0], item.size_level / 2
+        top, low = offset[2] + half[2], offset[2] - half[2]
+        if abs(top - base) <= STANDING_M:
+            on_something |= bool((np.abs(offset[:2]) + reach <= half[:2]).all())
+        elif top > base and low < base + view.size[thing, 2] and _meet(sides, offset, half):
+            return False
+    return on_something
+
+
+def _meet(sides: Doubles, offset: Doubles, half: Doubles) -> bool:
+    """Whether two rectangles overlap, by the axes of both (separating axis theorem).
+
+    Args:
+        sides: (2, 2) from the middle of the first to the middles of its sides.
+        offset: from there to the middle of the second, which lies along the axes; x and y count.
+        half: half the sides of the second.
+    """
+    apart = np.abs(offset[:2]) >= half[:2] + np.abs(sides).sum(0)
+    across = np.abs(sides @ offset[:2]) >= (sides**2).sum(1) + np.abs(sides) @ half[:2]
+    return not (apart.any() or across.any())
 
 
 def _is_free(view: Measures, a: int, b: int, ignored: tuple[int, ...]) -> bool:

@@ -64,14 +64,30 @@ class Measures:
         """The ends (2, 3) of the gap between two rows, camera frame."""
         return self._view.gap(a, b)[1]
 
-    def spot(self, a: int, b: int) -> tuple[float, float]:
-        """The point halfway between the surfaces of two rows, on what they stand on, as shares of
-        the picture's width and height."""
+    def between(self, a: int, b: int) -> tuple[Doubles, Doubles]:
+        """The place between two rows, on what they stand on, frame of comparison.
+
+        Along the gap it is halfway between their surfaces, across it in the middle of where both
+        are: faces that are parallel are as far apart anywhere.
+
+        Returns:
+            the place (3,), and the direction of the gap (2,) in plan, of length 1.
+        """
         turn, low = self.level_from_camera, self.center[:, 2] - self.size[:, 2] / 2
         ends = self.segment(a, b).astype(np.float64) @ turn[:3, :3].T + turn[:3, 3]
-        middle = ends.mean(0)
-        middle[2] = min(low[a], low[b])
-        x, y = project((middle - turn[:3, 3]) @ turn[:3, :3], self.scene.camera).tolist()
+        gap = (ends[1] - ends[0])[:2]
+        along = gap / max(float(np.linalg.norm(gap)), 1e-9)
+        across = np.array([-along[1], along[0]])
+        at, half = (box[[a, b], :2] for box in (self.center, self.size / 2))
+        at, half = at @ across, half @ np.abs(across)
+        side = ((at - half).max() + (at + half).min()) / 2
+        plan = (ends.mean(0)[:2] @ along) * along + side * across
+        return np.array([*plan, min(low[a], low[b])]), along
+
+    def spot(self, a: int, b: int) -> tuple[float, float]:
+        """The place between two rows as shares of the picture's width and height."""
+        turn, (place, _) = self.level_from_camera, self.between(a, b)
+        x, y = project((place - turn[:3, 3]) @ turn[:3, :3], self.scene.camera).tolist()
         return (x + 0.5) / self.scene.width, (y + 0.5) / self.scene.height
 
     def find(self, calls: Iterable[Call], rows: Sequence[int]) -> dict[Call, tuple[float, ...]]:

@@ -4,7 +4,8 @@
 triangle_shape     of the centres; sides are equal within `EQUAL` of the longer, an angle is right
                    within `RIGHT` degrees, where the two longest sides are not equal; all three in a
                    line from a largest angle of `LINE` on
-fits_in            sides sorted, each of A at most that of B less 2 · wall
+fits_in            sides sorted, each of A at most that of B less 2 · wall; where one is more, but
+                   no `obstacle` says that A does not fit at a slant either, it is not asked
 free_space         the smaller of A's width and depth is at most the gap between B and C
 child_reach        gap to A at most reach, and bottom = up − height / 2 at most height
 path_clearance     gap between A and B at least width + 2 · spare
@@ -31,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, permutations
-from math import acos, atan2, degrees, hypot
+from math import acos, atan2, degrees, hypot, prod
 from typing import Any
 
 from calipers.questions.multistep.plans import Call, Found, Problem
@@ -130,6 +131,38 @@ def _fits(problem: Problem, found: Found) -> Solution:
     worst = max(range(3), key=lambda k: over[k])
     label = "yes" if over[worst] <= 0 else "no"
     return Solution(label, numbers={"need": need, "room": room, "worst": worst})
+
+
+def obstacle(need: Sequence[float], room: Sequence[float]) -> tuple[str, float, float] | None:
+    """What keeps a box out of another however it is turned, and how much of it both have.
+
+    Of a body that lies in another each of these is at most as much (widths, diameters and, by
+    Hadwiger, the intrinsic volumes of convex bodies), so any that is more is a proof. None is no
+    proof that it fits.
+
+    Args:
+        need, room: sides of both, metres.
+
+    >>> obstacle([0.5, 0.1, 0.1], [0.4, 0.4, 0.4]) is None  # it fits from corner to corner
+    True
+    >>> obstacle([0.4, 0.3, 0.1], [0.3, 0.3, 0.2])
+    ('diagonal', 0.5099019513592785, 0.469041575982343)
+    """
+    room = [max(side, 0.0) for side in room]
+    for name, measure in _OBSTACLES.items():
+        a, b = measure(need), measure(room)
+        if a > b:
+            return name, a, b
+    return None
+
+
+_OBSTACLES: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "shortest side": min,
+    "diagonal": lambda sides: hypot(*sides),
+    "sum of sides": sum,
+    "surface": lambda sides: 2 * (sides[0] * sides[1] + sides[1] * sides[2] + sides[2] * sides[0]),
+    "volume": prod,
+}
 
 
 def _room(problem: Problem, found: Found) -> Solution:

@@ -17,6 +17,7 @@ from calipers.questions.multistep.solving import (
     LINE,
     NOT_BETWEEN,
     RIGHT,
+    obstacle,
 )
 
 _YES_NO = ("yes", "no")
@@ -173,18 +174,27 @@ def _fits(case: Case, names: Names, found: Numbers) -> Words:
     wall, worst = case.problem.given["wall"], found["worst"]
     place = names[1] if wall else f"a box as big as {names[1]}"
     need, room = ([f"{side:.3f}" for side in found[key]] for key in ("need", "room"))
+    kept_out = obstacle(found["need"], found["room"])
     inside = f" less {stated(wall)} for each wall" if wall else ""
     if case.solution.label == "yes":
         result = ", ".join(f"{a} ≤ {b}" for a, b in zip(need, room)) + ": every side fits."
     else:
         which = ("longest", "second longest", "shortest")[worst]
         result = f"The {which} side is too long: {need[worst]} m > {room[worst]} m."
+        if kept_out and worst < 2:
+            result += f" {_slant(*kept_out)}"
     lines = (
         f"From the longest to the shortest, the sides of {names[0]} are {', '.join(need)} m, those "
         f"of {names[1]}{inside} {', '.join(room)} m.",
         result,
     )
     return Words(case.solution.label or "", (names[0], place), lines)
+
+
+def _slant(name: str, need: float, room: float) -> str:
+    """Why turning does not help."""
+    unit = {"surface": "m²", "volume": "m³"}.get(name, "m")
+    return f"At a slant it does not fit either: {name} {need:.4g} {unit} > {room:.4g} {unit}."
 
 
 def _room(case: Case, names: Names, found: Numbers) -> Words:
