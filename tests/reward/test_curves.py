@@ -75,6 +75,25 @@ def test_a_model_fills_in_what_the_tools_do_not_tell():
         joined(np.zeros(2), np.zeros(3))
 
 
+def test_what_a_model_says_is_reached_and_lost_with_the_same_patience():
+    nan = float("nan")
+    said = [0.3, 0.02, nan, 0.01, 0.03, 0.1, 0.02, 0.04, 0.05]
+    found = from_measures(parse("put the apple in the bowl"), [], said)
+    assert found.reached.tolist() == [False] * 3 + [True] * 5 + [False]
+    touch = from_measures(parse("touch the apple"), [], [0.3, 0.02, 0.3])
+    assert touch.reached.tolist() == [False, True, False]
+    assert touch.success
+
+
+def test_where_tools_tell_success_a_model_does_not_and_no_distance_tells_a_side():
+    goal = parse("put the apple in the bowl")
+    far, unseen = Measures(0.1, 0.1, 0.2), Measures()
+    assert not from_measures(goal, [far] * 3, [0.0] * 3).reached.any()
+    assert from_measures(goal, [unseen] * 3, [0.0] * 3).reached.tolist() == [False, True, True]
+    side = parse("put the apple left of the bowl")
+    assert not from_measures(side, [unseen] * 3, [0.0] * 3).reached.any()
+
+
 def test_what_is_left_has_two_parts_until_the_thing_is_there():
     goal = "in"
     assert left(goal, Measures(0.1, 0.2, 0.3)) == pytest.approx(0.45)
@@ -108,3 +127,15 @@ def test_a_model_is_asked_in_words_and_read_in_metres():
         "How high is the cup above the table?",
     ]
     assert np.isnan(said_left(parse("touch the cup"), frame, lambda seen, question: "Not sure."))
+
+
+@pytest.mark.parametrize(
+    ("goal", "way", "left_m"),
+    [("put the apple in the bowl", "0 cm", 0.0), ("put the apple in the bowl", "10 cm", 0.4),
+     ("put the apple next to the bowl", "6 cm", 0.01), ("lift the cup", "8 cm", 0.3),
+     ("move the cup away from the box", "15 cm", 0.35)],
+)  # fmt: skip
+def test_the_hand_counts_no_more_once_a_model_says_the_thing_is_there(goal, way, left_m):
+    frame = Frame("a", "a.png", CAMERA.width, CAMERA.height)
+    ask = lambda seen, question: "30 cm" if "gripper" in question else way  # noqa: E731
+    assert said_left(parse(goal), frame, ask) == pytest.approx(left_m)

@@ -19,6 +19,7 @@ from calipers.types import Camera, Frame
 
 CAMERA = Camera(fx=100, fy=100, cx=79.5, cy=59.5, width=160, height=120)
 DATA = "data/chunk-000/file-000.parquet"
+EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 LEFT = (0.40, 0.30, 0.20, 0.10, 0.004)
 """Metres between the hand and the cup, both 1 m away."""
 
@@ -90,6 +91,42 @@ def test_what_is_written_reads_back_and_says_what_it_has(dataset, tmp_path):
     assert frames[0].rgb.shape == (120, 160, 3)
 
 
+def test_statistics_of_each_episode_gain_both_columns_and_keep_theirs(dataset, tmp_path):
+    note = {"info": {"features": {"length": {"dtype": "int64", "_type": "Value"}}}}
+    before = pq.read_table(dataset / EPISODES)
+    said = {b"huggingface": json.dumps(note).encode(), b"own": b"kept"}
+    pq.write_table(before.replace_schema_metadata(said), dataset / EPISODES)
+    out = tmp_path / "out"
+    annotate(dataset, out)
+    after, rows = pq.read_table(out / EPISODES), pq.read_table(out / DATA)
+    assert after.select(before.schema.names).equals(before)
+    assert after.schema.metadata == {b"own": b"kept"}
+    reward = np.array(rows[REWARD].to_pylist())
+    for episode, some in enumerate((reward[:5], reward[5:])):
+        for stat in ("min", "max", "mean", "std"):
+            found = after[f"stats/{REWARD}/{stat}"][episode].as_py()
+            assert found == pytest.approx([getattr(some, stat)()])
+        assert after[f"stats/{SUCCESS}/count"][episode].as_py() == [len(some)]
+    assert [cell.as_py() for cell in after[f"stats/{SUCCESS}/mean"]] == [[0.4], [0.0]]
+    stats = [json.loads((root / "meta/stats.json").read_text()) for root in (dataset, out)]
+    assert {**stats[1], **stats[0]} == stats[1]
+    assert {*stats[1]} - {*stats[0]} == {REWARD, SUCCESS}
+
+
+def test_a_dataset_without_statistics_gets_those_of_the_new_columns(dataset, tmp_path):
+    (dataset / "meta/stats.json").unlink()
+    table = pq.read_table(dataset / EPISODES)
+    bare = [name for name in table.schema.names if not name.startswith("stats/")]
+    pq.write_table(table.select(bare), dataset / EPISODES)
+    annotate(dataset, tmp_path / "out")
+    stats = json.loads((tmp_path / "out/meta/stats.json").read_text())
+    assert {*stats} == {REWARD, SUCCESS}
+    names = pq.read_schema(tmp_path / "out" / EPISODES).names
+    assert {name.rpartition("/")[0] for name in names if name.startswith("stats/")} == {
+        f"stats/{REWARD}", f"stats/{SUCCESS}",
+    }  # fmt: skip
+
+
 def test_a_note_of_the_columns_in_the_file_is_kept_true(dataset, tmp_path):
     table = pq.read_table(dataset / DATA)
     note = {"info": {"features": {"index": {"dtype": "int64", "_type": "Value"}}}}
@@ -113,6 +150,44 @@ def test_a_model_is_asked_and_fills_in(dataset):
     assert both.curves[0].left_m == pytest.approx(measure_dataset(dataset).curves[0].left_m)
 
 
+def test_a_model_alone_tells_success_by_what_is_left(dataset, tmp_path):
+    out = tmp_path / "out"
+    found = annotate(dataset, out, by="model", ask=lambda seen, question: "touching, 0 cm")
+    assert [curve.success for curve in found.curves.values()] == [True, True]
+    table = pq.read_table(out / DATA)
+    assert table[REWARD].to_pylist() == [1.0] * 8
+    assert table[SUCCESS].to_pylist() == [True] * 8
+    far = measure_dataset(dataset, by="model", ask=lambda seen, question: "10 cm")
+    assert not far.curves[0].success
+    with pytest.raises(UsageError, match="distances, not which side"):
+        measure_dataset(dataset, "put the cup left of the box", "model", lambda *asked: "0 cm")
+
+
+def test_an_empty_goal_is_none_and_no_episodes_own(dataset, tmp_path, capsys):
+    for goal in ("", "  "):
+        with pytest.raises(UsageError, match=r"^goal: wanted .*, got '"):
+            annotate(dataset, tmp_path / "out", goal=goal)
+    given = ["reward", "annotate", str(dataset), "--out", str(tmp_path / "out"), "--goal", ""]
+    assert main(given) == 2
+    assert "goal: wanted" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_into_the_dataset_that_is_read(dataset, tmp_path):
+    (tmp_path / "link").symlink_to(dataset)
+    for out in (dataset / "x", tmp_path / "link" / "data" / "x"):
+        with pytest.raises(UsageError, match="wanted a folder that is not in"):
+            annotate(dataset, out)
+        assert not out.exists()
+
+
+def test_what_was_never_seen_is_named(dataset):
+    with pytest.raises(UsageError, match="never saw the spoon"):
+        measure_dataset(dataset, "touch the spoon")
+    with pytest.raises(UsageError, match=r"never saw the fork and the leftmost bin \("):
+        measure_dataset(dataset, "put the fork in the left bin")
+
+
 def test_what_cannot_be_annotated_is_refused(dataset, tmp_path):
     done = tmp_path / "done"
     annotate(dataset, done)
@@ -122,8 +197,12 @@ def test_what_cannot_be_annotated_is_refused(dataset, tmp_path):
         annotate(dataset, done)
     with pytest.raises(UsageError, match="by 'model': wanted a model"):
         annotate(dataset, tmp_path / "a", by="model")
-    with pytest.raises(UsageError, match=r"episode 0: goal: wanted .* give --goal"):
+    with pytest.raises(UsageError, match=r"^goal: wanted .*, got 'open the drawer'$"):
         annotate(dataset, tmp_path / "b", goal="open the drawer")
+    other = tmp_path / "other"
+    write_lerobot(other, [("Open the drawer.", [frame(0, 0.4)])], 5, "Panda")
+    with pytest.raises(UsageError, match=r"episode 0: goal: wanted .* give --goal"):
+        annotate(other, tmp_path / "b")
     with pytest.raises(UsageError, match="episode 0: no frame tells"):
         annotate(dataset, tmp_path / "c", goal="touch the spoon")
     with pytest.raises(UsageError, match="wanted a LeRobot dataset"):
@@ -145,3 +224,13 @@ def test_the_command_line(dataset, tmp_path, capsys):
     given = [str(dataset), "--goal", "touch the cup", "--out", str(picture)]
     assert main(["reward", "map", *given]) == 2  # the camera looks at a wall
     assert "no_level" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["m.xyz", "m", "none/m.png"])
+def test_a_map_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys, name):
+    given = ["nowhere", "--goal", "touch the cup", "--out", str(tmp_path / name)]
+    assert main(["reward", "map", *given]) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert said.count("\n") == 1
+    assert "nowhere" not in said

@@ -70,9 +70,10 @@ def map(frames: Path, /, *, goal: str, out: Path, record: str | None = None) -> 
 
     from calipers.io.masks import decode_mask
     from calipers.reward.goals import parse
-    from calipers.reward.maps import draw_map, reward_map
+    from calipers.reward.maps import draw_map, reward_map, writable
     from calipers.stages.lift import lift
 
+    writable(out)
     wanted, frame = parse(goal), _frame(frames, record)
     if frame.rgb is None or frame.objects is None:
         raise UsageError(f"{frame.id}: wanted a picture with objects")

@@ -24,6 +24,11 @@ USUAL = (2, 2)
 before it counts as lost."""
 FRAMES: dict[Relation, tuple[int, int]] = {"touched": (1, 1), "lifted": (2, 1)}
 """Where they are others: a touch may last no longer, and what falls is down in the next frame."""
+THERE_M, SLACK_M = 0.02, 0.01
+"""As a model says it a goal is reached when no more than this is left, and lost when more than this
+and the slack is: it speaks in whole centimetres."""
+SIDES: frozenset[Relation] = frozenset({"left", "right", "front", "behind"})
+"""What no distance tells."""
 _WEIGHTS = np.array([0.25, 0.5, 0.25])
 
 
@@ -120,16 +125,39 @@ def from_measures(goal: Goal, found: Sequence[Measures], model: Sequence[float] 
         model: (N,) the way that is left as a model says it, metres, NaN for no answer; it fills in
             what the tools do not tell, see `joined`.
 
+    Whether the goal is reached is told by `holds`, and by `said_there` where that tells nothing and
+    a model was asked.
+
     Raises:
         Skip: ``not_measured``.
     """
     told = np.array([left(goal.relation, one) for one in found], dtype=np.float64)
     if len(model):
         told = joined(told, np.asarray(model, dtype=np.float64))
-    detector = Detector(goal.relation)
-    said = [(holds(goal.relation, m), holds(goal.relation, m, loose=True)) for m in found]
-    reached = [detector.see(*pair) for pair in said] or [False] * len(told)
+    relation, detector = goal.relation, Detector(goal.relation)
+    frames = zip(found or [Measures()] * len(told), told.tolist())
+    reached = [detector.see(_there(relation, *f), _there(relation, *f, loose=True)) for f in frames]
     return Curve(goal, told, rewards(told), np.array(reached, dtype=np.bool_))
+
+
+def _there(relation: Relation, found: Measures, left_m: float, loose: bool = False) -> bool | None:
+    told = holds(relation, found, loose)
+    return said_there(relation, left_m, loose) if told is None else told
+
+
+def said_there(relation: Relation, left_m: float, loose: bool = False) -> bool | None:
+    """Whether a goal is reached by the way that a model says is left; None for what it cannot tell.
+
+    A model is asked distances alone: whether a thing was let go they do not tell.
+
+    >>> said_there("in", 0.02), said_there("in", 0.03), said_there("in", 0.03, loose=True)
+    (True, False, True)
+    >>> said_there("left", 0.0) is None
+    True
+    """
+    if np.isnan(left_m) or relation in SIDES:
+        return None
+    return left_m <= THERE_M + (SLACK_M if loose else 0.0)
 
 
 def joined(tools: Doubles, model: Doubles) -> Doubles:

@@ -2,39 +2,31 @@
 
 Columns are named as LeRobot names them, ``next.reward`` and ``next.success``: what a step's action
 leads to, that is, the reward of the frame after it; the last frame of an episode has its own.
-Videos and all else are copied as they are.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from calipers.errors import Skip, UsageError
-from calipers.io.exports.lerobot import feature_stats, write_json
 from calipers.io.frames import read_shard
 from calipers.io.inputs.lerobot import INFO, is_lerobot, open_lerobot
 from calipers.io.masks import decode_mask
-from calipers.reward.curves import Curve, from_measures
+from calipers.reward.columns import REWARD, SUCCESS, write_columns
+from calipers.reward.curves import SIDES, Curve, from_measures
 from calipers.reward.goals import Goal, parse
 from calipers.reward.measures import Measurer, Measures
 from calipers.reward.models import Asks, said_left
 from calipers.stages.lift import lift
 from calipers.types import Frame
 
-REWARD, SUCCESS = "next.reward", "next.success"
 By = Literal["tools", "model", "both"]
-_STATS = "meta/stats.json"
-_KINDS = {REWARD: "float32", SUCCESS: "bool"}
 _SHARD = 64
 
 
@@ -65,19 +57,22 @@ def annotate(
     Args:
         root: a LeRobot dataset of version 3; its frames need depth, camera and objects for the
             tools, colours for a model.
-        out: a new or empty folder.
+        out: a new or empty folder, not in `root`.
         goal: what is rewarded; None takes each episode's own instruction.
         by: whose measures count. "both" asks a model too, for what the tools do not tell.
         ask: the model.
 
     Raises:
         UsageError: no such dataset, a goal that is not understood, rewards that are there already,
-            no model to ask, or an episode in which nothing could be measured.
+            no model to ask, one that is asked alone on which side of a thing another is, or an
+            episode in which nothing could be measured.
     """
     if not is_lerobot(root):
         raise UsageError(f"{root}: wanted a LeRobot dataset (a folder with {INFO})")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: wanted a new or empty folder")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{out}: wanted a folder that is not in {root}")
     if (by == "tools") != (ask is None):
         raise UsageError(f"by {by!r}: wanted {'no model' if by == 'tools' else 'a model'}")
     info = json.loads((root / INFO).read_text("utf-8"))
@@ -85,7 +80,7 @@ def annotate(
     if there:
         raise UsageError(f"{root}: has {there[0]} already")
     found = measure_dataset(root, goal, by, ask)
-    _write(root, out, info, found)
+    write_columns(root, out, info, found.values)
     return found
 
 
@@ -96,12 +91,12 @@ def measure_dataset(
 
     Arguments and errors are those of `annotate`.
     """
+    wanted = None if goal is None else parse(goal)
     episodes: dict[int, _Episode] = {}
     steps: dict[tuple[int, int], int] = {}
     for episode, step, frame in _frames(root, pixels=ask is not None):
         if episode not in episodes:
-            text = goal or str((frame.extra.get("robot") or {}).get("instruction", ""))
-            episodes[episode] = _Episode(_parsed(text, episode), by, ask)
+            episodes[episode] = _Episode(wanted or _told(frame, episode), by, ask)
         steps[episode, step] = len(episodes[episode])
         episodes[episode].see(frame)
     return Annotated({k: one.curve(k) for k, one in episodes.items()}, steps)
@@ -116,9 +111,10 @@ def _frames(root: Path, pixels: bool) -> Iterator[tuple[int, int, Frame]]:
             yield int(robot["episode"]), int(robot["step"]), frame
 
 
-def _parsed(text: str, episode: int) -> Goal:
+def _told(frame: Frame, episode: int) -> Goal:
+    """The goal that an episode's instruction says."""
     try:
-        return parse(text)
+        return parse(str((frame.extra.get("robot") or {}).get("instruction", "")))
     except UsageError as error:
         raise UsageError(f"episode {episode}: {error}; give --goal") from error
 
@@ -127,6 +123,8 @@ class _Episode:
     """The measures of an episode, as its frames come."""
 
     def __init__(self, goal: Goal, by: By, ask: Asks | None) -> None:
+        if by == "model" and goal.relation in SIDES:
+            raise UsageError(f"by 'model': it tells distances, not which side ({goal.text!r})")
         self.goal, self.ask = goal, ask
         self.measurer = None if by == "model" else Measurer(goal)
         self.found: list[Measures] = []
@@ -145,7 +143,10 @@ class _Episode:
         try:
             return from_measures(self.goal, self.found, self.said)
         except Skip as skip:
-            raise UsageError(f"episode {episode}: {skip.detail} ({self.goal.text!r})") from skip
+            unseen = self.measurer.unseen() if self.measurer else []
+            why = f": never saw {' and '.join(unseen)}" if unseen else ""
+            said = f"episode {episode}: {skip.detail}{why} ({self.goal.text!r})"
+            raise UsageError(said) from skip
 
 
 def _measured(measurer: Measurer, frame: Frame) -> Measures:
@@ -154,52 +155,6 @@ def _measured(measurer: Measurer, frame: Frame) -> Measures:
         return measurer.see(lift(frame, masks))
     except Skip:
         return Measures()
-
-
-def _write(root: Path, out: Path, info: dict[str, Any], found: Annotated) -> None:
-    files = sorted(root.glob("data/chunk-*/file-*.parquet"))
-    skipped = {str(file.relative_to(root)) for file in files}
-
-    def ignore(folder: str, names: list[str]) -> list[str]:
-        inside = Path(folder).relative_to(root)
-        return [name for name in names if str(inside / name) in skipped]
-
-    shutil.copytree(root, out, ignore=ignore, dirs_exist_ok=True)
-    values: dict[str, list[list[float]]] = defaultdict(list)
-    for name in sorted(skipped):
-        _write_data(root / name, out / name, found, values)
-    features = {k: {"dtype": kind, "shape": [1], "names": None} for k, kind in _KINDS.items()}
-    write_json(out / INFO, info | {"features": info["features"] | features})
-    stats = json.loads((root / _STATS).read_text("utf-8")) if (root / _STATS).is_file() else {}
-    write_json(out / _STATS, stats | {name: feature_stats(rows) for name, rows in values.items()})
-
-
-def _write_data(
-    source: Path, goal: Path, found: Annotated, values: dict[str, list[list[float]]]
-) -> None:
-    """Copy a file of rows with the two columns, one row group at a time."""
-    with pq.ParquetFile(source) as file:
-        schema = _schema(file.schema_arrow)
-        with pq.ParquetWriter(goal, schema, compression="snappy") as writer:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                places = (table[name].to_pylist() for name in ("episode_index", "frame_index"))
-                rewards, reached = zip(*(found.values(*place) for place in zip(*places)))
-                values[REWARD] += [[value] for value in rewards]
-                values[SUCCESS] += [[float(value)] for value in reached]
-                columns = [pa.array(rewards, pa.float32()), pa.array(reached, pa.bool_())]
-                writer.write_table(pa.Table.from_arrays([*table.columns, *columns], schema=schema))
-
-
-def _schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with both columns; Hugging Face's own note of its columns is kept true."""
-    wider = schema.append(pa.field(REWARD, pa.float32())).append(pa.field(SUCCESS, pa.bool_()))
-    note = json.loads((schema.metadata or {}).get(b"huggingface", b"null"))
-    if note is None:
-        return wider
-    for name, kind in _KINDS.items():
-        note["info"]["features"][name] = {"dtype": kind, "_type": "Value"}
-    return wider.with_metadata({**schema.metadata, b"huggingface": json.dumps(note).encode()})
 
 
 def summary(found: Annotated) -> list[str]:

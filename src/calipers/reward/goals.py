@@ -2,15 +2,17 @@
 
 The grammar, in which ``T`` and ``R`` are phrases for things (see `Phrase.read`)::
 
-    touch | reach | approach | poke | press | go to   T
-    lift | raise | grasp | grab | take | pick up      T        (also "pick T up")
+    touch | reach (for, to, towards) | approach | poke | press | go to   T
+    lift | raise | grasp | grab | take | pick (up)   T         (also "pick T up")
     put | place | move | set | drop | bring | push | stack   T   PLACE R
     pick up | take | grab | lift   T   and   put | place | …   it   PLACE R
 
-    PLACE:  in, into, inside (of) · on, onto, on top of · next to, beside, near, close to ·
+    PLACE:  in, into, inside (of) · on, onto, on top of · next to, beside, near (to), close to ·
             left of, right of, in front of, behind · away from
 
-``stack`` is only said with "on". What is not of this grammar is refused, with what it wants.
+``stack`` is only said with "on". Punctuation at the edges of words, courtesies and words for how it
+is done count for nothing: "please", "gently", "put … back in", "lift up". What else is not of this
+grammar is refused, with what it wants.
 """
 
 from __future__ import annotations
@@ -32,9 +34,12 @@ Choice = Literal[
 PLACES: dict[str, Relation] = {
     "in": "in", "into": "in", "inside": "in", "inside of": "in",
     "on": "on", "onto": "on", "on top of": "on",
-    "next to": "beside", "beside": "beside", "near": "beside", "close to": "beside",
+    "next to": "beside", "beside": "beside", "near": "beside", "near to": "beside",
+    "close to": "beside",
     "left of": "left", "to the left of": "left", "on the left of": "left",
+    "to the left side of": "left", "on the left side of": "left",
     "right of": "right", "to the right of": "right", "on the right of": "right",
+    "to the right side of": "right", "on the right side of": "right",
     "in front of": "front", "behind": "behind", "away from": "away",
 }  # fmt: skip
 CHOICES: dict[str, Choice] = {
@@ -45,22 +50,42 @@ CHOICES: dict[str, Choice] = {
     "largest": "largest", "biggest": "largest", "smallest": "smallest", "real": "real",
 }  # fmt: skip
 
-_PUT = "put|place|move|set|drop|bring|push"
-_LIFT = "lift|raise|grasp|grab|take|pick up"
-_TOUCH = "touch|reach for|reach|approach|poke|press|go to"
-_PLACE = "|".join(sorted(PLACES, key=len, reverse=True))
-_ROWS: tuple[tuple[re.Pattern[str], Relation | None], ...] = (
-    (re.compile(rf"(?:{_LIFT}) (?P<t>.+?) and (?:{_PUT}) it (?P<p>{_PLACE}) (?P<r>.+)"), None),
-    (re.compile(rf"(?:{_PUT}) (?P<t>.+?) (?P<p>{_PLACE}) (?P<r>.+)"), None),
-    (re.compile(r"stack (?P<t>.+?) (?P<p>on top of|onto|on) (?P<r>.+)"), None),
-    (re.compile(r"pick (?P<t>.+) up"), "lifted"),
-    (re.compile(rf"(?:{_LIFT}) (?P<t>.+)"), "lifted"),
-    (re.compile(rf"(?:{_TOUCH}) (?P<t>.+)"), "touched"),
+_PUT = "(?:put|place|move|set|drop|bring|push)(?: up| down| back)?"
+_LIFT = "(?:lift|raise|grasp|grab|take|pick)(?: back)?(?: up)?"
+_REACH = "reach(?: out)?(?: for| to| towards?)?"
+_TOUCH = f"(?:touch|{_REACH}|approach|poke|press(?: down)?(?: on)?|go to)"
+_WHERE = "|".join(sorted(PLACES, key=len, reverse=True))
+_PLACE = re.compile(rf"(?:(?<! the) (?:up|down|back|right))* (?P<p>{_WHERE})(?= )")
+"""Not "right" after "the": that is where something stands ("the cup on the right next to …")."""
+_PLACED = re.compile(rf"(?:{_PUT}|(?P<stack>stack)) (?P<rest>.+)")
+_LIFTED = re.compile(rf"{_LIFT} (?P<t>.+?)(?:(?: back)? up)?")
+_TOUCHED = re.compile(rf"{_TOUCH} (?P<t>.+)")
+_TAKE_AND_PUT = re.compile(
+    rf"{_LIFT} (?P<t>.+?)(?: up)?(?: and then| and| then) (?P<put>{_PUT}|stack) it(?P<rest> .+)"
 )
+
+_EDGES = ".!?;:\"'“”‘’`()"
+_COURTESY = re.compile(r"^(?:can|could|will|would) you ")
+_IDLE = {
+    *("please", "kindly", "just", "now", "simply", "exactly", "directly", "immediately"),
+    *("gently", "carefully", "slowly", "quickly", "softly"),
+}
+"""Words for how it is done: they change nothing of what is to be reached."""
 _ARTICLES = ("the", "a", "an", "this", "that")
-_BEHIND = re.compile(r" (?:on|at|to) the (left|right|middle)$")
+_STANDS = re.compile(r" (?:on|at|to|in) the (left|right|middle)(?: side)?$")
 _NOT_THE_PHOTO = re.compile(r",? not the (?:photo|picture|print)(?: of (?:it|one))?$")
-_STRAY = frozenset({"and", "it", "then", "or", "without", "not"})
+_PART = re.compile(r"(?:(?:side|half|part|edge|end|corner) )?of\b")
+"""How a noun begins that is a part of a thing, or some of several: "the left side of the box"."""
+_STRAY = {
+    *("and", "it", "then", "or", "without", "not", "that", "which", "who", "is", "than", "next"),
+    *("one", "other", "another", "both", "all", "each", "every", "second", "third"),
+    *("to", "from", "at", "by", "out", "off", "up", "down", "away", "towards", "toward", "between"),
+    *("above", "over", "under", "below", "beneath", "against", "through", "around", "across"),
+    *("smaller", "larger", "bigger", "taller", "shorter", "cm", "mm", "inch", "inches"),
+    *PLACES,
+}
+"""Words that no phrase for one thing has, for such a phrase would be read as something else."""
+_ONE = re.compile(r"\bone(?=$| (?:on|at|to|in) the )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +112,12 @@ class Phrase:
         >>> Phrase.read("the real can, not the photo of it")
         Phrase(noun='can', choice='real')
         """
-        words = _BEHIND.sub(r" \1", _NOT_THE_PHOTO.sub(" real", text.strip())).split()
+        words = _STANDS.sub(r" \1", _NOT_THE_PHOTO.sub(" real", text.strip())).split()
         chosen = {CHOICES[word] for word in words if word in CHOICES}
         words = words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
         noun = " ".join(word for word in words if word not in CHOICES)
-        strange = sorted((_STRAY | {*PLACES}) & {*words})
-        if not noun or len(chosen) > 1 or strange:
+        strange = [word for word in words if word in _STRAY or {*word} & {*",;"}]
+        if not noun or len(chosen) > 1 or strange or _PART.match(noun):
             why = f" ({strange[0]!r})" if strange else ""
             raise UsageError(f"goal: wanted a phrase for one thing, got {text!r}{why}")
         return cls(noun, next(iter(chosen), None))
@@ -134,16 +159,53 @@ def parse(text: str) -> Goal:
         ...
     calipers.errors.UsageError: goal: wanted "touch …", "lift …" or "put … in …", got 'open the box'
     """
-    said = " ".join(text.lower().replace(" please", "").strip(" .!").split())
-    said = said.removeprefix("please ")
-    for pattern, relation in _ROWS:
-        found = pattern.fullmatch(said)
-        if found is None:
+    said = _plain(text)
+    carried = _TAKE_AND_PUT.fullmatch(said)
+    if carried is not None:
+        said = f"{carried['put']} {carried['t']}{carried['rest']}"
+    words = " ".join(text.split())
+    placed = _PLACED.fullmatch(said)
+    if placed is not None:
+        return _placing(placed["rest"], bool(placed["stack"]), words)
+    lifted, touched = _LIFTED.fullmatch(said), _TOUCHED.fullmatch(said)
+    if lifted is not None:
+        return Goal("lifted", Phrase.read(lifted["t"]), None, words)
+    if touched is not None:
+        return Goal("touched", Phrase.read(touched["t"]), None, words)
+    raise UsageError(f"goal: {_WANTED}, got {text[:80]!r}")
+
+
+_WANTED = 'wanted "touch …", "lift …" or "put … in …"'
+
+
+def _plain(text: str) -> str:
+    """What is said, without what counts for nothing.
+
+    A comma stays before an article, where two things are named, and a semicolon between sentences.
+
+    >>> _plain("Please put the “red” apple, gently, into the bowl!")
+    'put the red apple into the bowl'
+    """
+    parted = re.sub(r"[.;:!?]+(?=\s)", " ; ", text.lower().replace(",", " , "))
+    words = [word if word == ";" else word.strip(_EDGES) for word in parted.split()]
+    said = " ".join(word for word in words if word and word not in _IDLE).strip(" ,;")
+    said = re.sub(r"(?: ,)+ (?=(?:the|a|an)\b)", ", ", said)
+    return _COURTESY.sub("", re.sub(r"(?: ,)+(?= )", "", said))
+
+
+def _placing(rest: str, stack: bool, text: str) -> Goal:
+    """The goal of "T PLACE R": of several places the one that leaves a phrase on either side."""
+    why = UsageError(f"goal: {_WANTED}, got {text[:80]!r}")
+    for found in reversed([*_PLACE.finditer(rest)]):
+        relation = PLACES[found["p"]]
+        try:
+            target = Phrase.read(rest[: found.start()])
+            reference = Phrase.read(_ONE.sub(target.noun.split()[-1], rest[found.end() + 1 :]))
+        except UsageError as error:
+            why = error
             continue
-        told = found.groupdict()
-        reference = Phrase.read(told["r"]) if "r" in told else None
-        return Goal(
-            relation or PLACES[told["p"]], Phrase.read(told["t"]), reference, " ".join(text.split())
-        )
-    wanted = 'wanted "touch …", "lift …" or "put … in …"'
-    raise UsageError(f"goal: {wanted}, got {text[:80]!r}")
+        if target == reference:
+            why = UsageError(f"goal: wanted two things, got {str(target)!r} twice")
+        elif not stack or relation == "on":
+            return Goal(relation, target, reference, text)
+    raise why

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from calipers.errors import Skip, UsageError
 from calipers.geometry.camera import backproject
 from calipers.geometry.frames import level_from_camera
+from calipers.io.inputs.listings import IMAGE_SUFFIXES
 from calipers.io.masks import decode_mask
 from calipers.reward.curves import SCALE_M
 from calipers.reward.finding import find, gripper
@@ -84,6 +87,23 @@ def _standing(points: Doubles, target: Box, reference: Box, goal: Goal) -> Doubl
         top = reference.center[2] + reference.size[2] / 2
         centers[..., 2] += np.where(over.all(axis=-1), top, 0.0)
     return centers
+
+
+def writable(path: Path) -> None:
+    """Refuse what no picture can be written to.
+
+    Raises:
+        UsageError: its name has no ending of a picture, or its folder is not there.
+
+    >>> writable(Path("map.xyz"))
+    Traceback (most recent call last):
+        ...
+    calipers.errors.UsageError: map.xyz: wanted a picture to write, such as map.png
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
+        raise UsageError(f"{path}: wanted a picture to write, such as map.png")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
 
 
 def draw_map(rgb: NDArray[np.uint8], rewards: Doubles) -> NDArray[np.uint8]:

@@ -246,6 +246,12 @@ class Measurer:
         self._target, self._hand = _Thing(goal.target), _Thing(None)
         self._reference = _Thing(goal.reference) if goal.reference else None
 
+    def unseen(self) -> list[str]:
+        """What was never seen."""
+        things = (self.goal.target, self._target), (self.goal.reference, self._reference)
+        missing = [str(phrase) for phrase, thing in things if thing and not thing.known]
+        return missing if self._hand.known else [*missing, "the robot gripper"]
+
     def see(self, scene: Scene) -> Measures:
         """Measure the next scene."""
         down = scene.gravity

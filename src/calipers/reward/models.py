@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from calipers.reward.curves import THERE_M
 from calipers.reward.goals import Goal
-from calipers.reward.measures import AWAY_M, LIFT_M
+from calipers.reward.measures import AWAY_M, BESIDE_M, LIFT_M
 from calipers.types import Frame
 
 SAMPLES = 1
@@ -39,15 +40,20 @@ def questions(goal: Goal) -> tuple[str, ...]:
 
 
 def said_left(goal: Goal, frame: Frame, ask: Asks) -> float:
-    """Metres that are left in one frame; NaN where an answer states no length."""
+    """Metres that are left in one frame; NaN where an answer that counts states no length.
+
+    As by the tools the hand counts no more once the target is where it goes.
+    """
     from calipers.evals.quantities import read_length
 
     lengths = [read_length(ask(frame, question)) for question in questions(goal)]
     hand, *rest = [float("nan") if one is None else one.value for one in lengths]
     if not rest:
         return hand
-    wanted = {"lifted": LIFT_M, "away": AWAY_M}.get(goal.relation)
-    return hand + (rest[0] if wanted is None else max(wanted - rest[0], 0.0))
+    said = rest[0]
+    short = {"lifted": LIFT_M - said, "away": AWAY_M - said, "beside": said - BESIDE_M}
+    way = max(short.get(goal.relation, said), 0.0)
+    return way if way <= THERE_M and goal.relation != "lifted" else hand + way
 
 
 def trained(source: str | Path, samples: int = SAMPLES, device: str | None = None) -> Asks:

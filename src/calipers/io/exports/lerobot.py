@@ -2,8 +2,8 @@
 
 The layout follows ``lerobot`` 0.4 (``lerobot/datasets/utils.py``): ``meta/info.json``,
 ``meta/stats.json``, ``meta/tasks.parquet``, ``meta/episodes/chunk-000/file-000.parquet`` and
-``data/chunk-000/file-000.parquet``. Depth is a one-band 16-bit PNG in millimetres. What LeRobot has
-no place for goes into columns of our own, see `calipers.io.inputs.lerobot`.
+``data/chunk-000/file-000.parquet``. Depth is a one-band 16-bit PNG in millimetres, as 0.6 has it.
+What LeRobot has no place for goes into columns of our own, see `calipers.io.inputs.lerobot`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from calipers.errors import DataError, UsageError
+from calipers.io.exports.lerobot_stats import Stats, dataset_stats, stats_columns
 from calipers.io.inputs.lerobot import CAMERA, GRAVITY, INFO, OBJECTS, TASKS
 from calipers.types import Frame
 
 IMAGE, DEPTH = "observation.images.front", "observation.images.front_depth"
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
+STATS = "meta/stats.json"
 AXES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -72,7 +74,6 @@ class _Totals:
     tasks: dict[str, int]
     lengths: list[int]
     names: list[str]
-    numbers: dict[str, list[Sequence[float]]]
     size_wh: tuple[int, int] = (0, 0)
 
 
@@ -89,16 +90,18 @@ def write_lerobot(
         raise UsageError(f"{root}: wanted a new or empty folder")
     for name in (DATA, EPISODES):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-    totals = _Totals({}, [], [], {"observation.state": [], "action": []})
+    totals = _Totals({}, [], [])
     with pq.ParquetWriter(root / DATA, _SCHEMA, compression="snappy") as writer:
         for rows in _batches(_rows(episodes, fps, totals)):
             writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
     if not sum(totals.lengths):
         raise DataError("lerobot: wanted at least one step")
+    info = _info(totals, fps, robot)
+    stats, whole = dataset_stats(root / DATA, info["features"], totals.lengths)
     _write_tasks(root, list(totals.tasks))
-    _write_episodes(root, totals)
-    write_json(root / "meta/stats.json", {k: feature_stats(v) for k, v in totals.numbers.items()})
-    write_json(root / INFO, _info(totals, fps, robot))
+    _write_episodes(root, totals, stats)
+    write_json(root / STATS, whole)
+    write_json(root / INFO, info)
 
 
 def _rows(
@@ -112,8 +115,6 @@ def _rows(
         for number, step in enumerate(steps):
             totals.size_wh = step.frame.width, step.frame.height
             totals.lengths[-1] += 1
-            totals.numbers["observation.state"].append(step.state)
-            totals.numbers["action"].append(step.action)
             places = {"frame_index": number, "episode_index": episode, "index": index}
             yield _row(step) | places | {"timestamp": number / fps, "task_index": task}
             index += 1
@@ -171,7 +172,7 @@ def _write_tasks(root: Path, tasks: Sequence[str]) -> None:
     pq.write_table(table.replace_schema_metadata({b"pandas": said}), root / TASKS)
 
 
-def _write_episodes(root: Path, totals: _Totals) -> None:
+def _write_episodes(root: Path, totals: _Totals, stats: Sequence[dict[str, Stats]]) -> None:
     ends = np.cumsum(totals.lengths).tolist()
     zeros = [0] * len(ends)
     table = {
@@ -185,21 +186,7 @@ def _write_episodes(root: Path, totals: _Totals) -> None:
         "meta/episodes/chunk_index": zeros,
         "meta/episodes/file_index": zeros,
     }
-    pq.write_table(pa.table(table), root / EPISODES)
-
-
-def feature_stats(rows: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """What LeRobot keeps of a feature of numbers."""
-    table = np.array(rows, dtype=np.float64)
-    marks = {f"q{q:02d}": np.percentile(table, q, axis=0).tolist() for q in (1, 10, 50, 90, 99)}
-    return {
-        "min": table.min(axis=0).tolist(),
-        "max": table.max(axis=0).tolist(),
-        "mean": table.mean(axis=0).tolist(),
-        "std": table.std(axis=0).tolist(),
-        "count": [len(table)],
-        **marks,
-    }
+    pq.write_table(pa.table(table | stats_columns(stats)), root / EPISODES)
 
 
 def _info(totals: _Totals, fps: int, robot: str) -> dict[str, Any]:
