@@ -24,6 +24,7 @@ from calipers.chat import (
     UnusableError,
     Usage,
     in_parallel,
+    until,
     user,
 )
 from calipers.chat_wire import retry_after_s
@@ -115,6 +116,21 @@ def test_a_passing_failure_is_tried_again(status: int) -> None:
         assert chat.complete(HELLO).text == "hi"
     assert len(server.asked) == 3
     assert chat.usage == Usage(answers=1, retries=2, tokens_in=1000, tokens_out=20)
+
+
+def test_no_try_is_begun_after_the_time_of_the_block() -> None:
+    script = [Act(said("late").body, headers=JSON, delay_s=5.0)] * 3
+    start = time.monotonic()
+    with serving(script) as server, until(start + 0.3), until(None):
+        error = error_of(server)
+    assert str(error).endswith(" s (1 try)")
+    assert "no answer in 0." in str(error)
+    assert time.monotonic() - start < 3
+    with serving([failed(503), said("hi")]) as server, until(time.monotonic() + 20):
+        assert client(server).complete(HELLO).text == "hi"
+    with serving([failed(503, **{"retry-after": "9"})]) as server, until(time.monotonic() + 5):
+        assert str(error_of(server)).endswith("(1 try)")
+    assert time.monotonic() - start < 6
 
 
 def test_gives_up_after_the_attempts_that_were_given() -> None:

@@ -9,6 +9,7 @@ server asks for; anything else is one line with the address and the status, neve
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from types import MappingProxyType
@@ -40,6 +42,21 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _EVERY_REQUEST = frozenset({401, 402, 403, 404, 405, 407})
 _LONGEST_WAIT_S = 120.0
 _LARGEST_ANSWER = 8_000_000
+_END: ContextVar[float] = ContextVar("end", default=math.inf)
+
+
+@contextmanager
+def until(end: float | None) -> Iterator[None]:
+    """Give up on every request in the block, with its further tries, at a time.
+
+    Args:
+        end: of `time.monotonic`; None: no other than each client's own.
+    """
+    token = _END.set(min(_END.get(), math.inf if end is None else end))
+    try:
+        yield
+    finally:
+        _END.reset(token)
 
 
 class ChatError(CalipersError):
@@ -192,8 +209,7 @@ class ChatClient:
         self._used, self._lock = Usage(), threading.Lock()
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx2.Limits(max_connections=None)
-        timeout = httpx2.Timeout(self.timeout_s, connect=min(self.timeout_s, 10.0))
-        self._http = httpx2.Client(timeout=timeout, headers=headers, limits=limits)
+        self._http = httpx2.Client(headers=headers, limits=limits)
 
     def _check(self) -> None:
         if not self.model:
@@ -275,7 +291,7 @@ class ChatClient:
     ) -> Result:
         """Try until it succeeds, or fails for good."""
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.attempts),
+            stop=self._stops,
             retry=tenacity.retry_if_exception_type(_PassingError),
             wait=self._wait_s,
             before_sleep=lambda _: self._count(retries=1),
@@ -284,7 +300,8 @@ class ChatClient:
         try:
             found: Result = retrying(attempt, body)
         except _PassingError as error:
-            tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
+            made = retrying.statistics["attempt_number"]
+            tries = "1 try" if made == 1 else f"{made} tries"
             text = self._without_key(f"{self._url}: {error} ({tries})")
             raise error.lasting(text, error.status) from error.__cause__
         return found
@@ -353,13 +370,15 @@ class ChatClient:
 
     def _begin(self, body: Mapping[str, Any]) -> tuple[httpx2.Response, Iterator[bytes]]:
         """Send a request: a good answer that has begun to come, to be closed after use."""
-        end = time.monotonic() + self.timeout_s
-        with self._passing():
-            request = self._http.build_request("POST", self._url, json=body)
+        start = time.monotonic()
+        seconds = min(self.timeout_s, max(_END.get() - start, 0.001))
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, 10.0))
+        with self._passing(seconds):
+            request = self._http.build_request("POST", self._url, json=body, timeout=timeout)
             response = self._http.send(request, stream=True)
         with ExitStack() as stack:
             stack.callback(response.close)
-            chunks = self._chunks(response, end)
+            chunks = self._chunks(response, start, seconds)
             self._check_status(response, chunks)
             first = next(chunks, b"")
             stack.pop_all()  # stays open
@@ -369,25 +388,25 @@ class ChatClient:
         if response.status_code != 200:
             raise self._failure(response.status_code, response.headers, b"".join(chunks))
 
-    def _chunks(self, response: httpx2.Response, end: float) -> Iterator[bytes]:
+    def _chunks(self, response: httpx2.Response, start: float, seconds: float) -> Iterator[bytes]:
         """The bytes of an answer as they come, up to a time and a size."""
         size = 0
-        with self._passing():
+        with self._passing(seconds):
             for chunk in response.iter_bytes():
                 size += len(chunk)
-                if time.monotonic() > end:
-                    raise _PassingError(f"no whole answer in {self.timeout_s:g} s")
+                if time.monotonic() > start + seconds:
+                    raise _PassingError(f"no whole answer in {seconds:.3g} s")
                 if size > _LARGEST_ANSWER:
                     raise ChatError(f"{self._url}: an answer of more than 8 MB")
                 yield chunk
 
     @contextmanager
-    def _passing(self) -> Iterator[None]:
+    def _passing(self, seconds: float) -> Iterator[None]:
         """Turn what the connection raises into what may be tried again."""
         try:
             yield
         except httpx2.TimeoutException as error:
-            raise _PassingError(f"no answer in {self.timeout_s:g} s") from error
+            raise _PassingError(f"no answer in {seconds:.3g} s") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             lasting = EndpointError if isinstance(error, httpx2.ConnectError) else ChatError
             raise _PassingError(str(error) or type(error).__name__, lasting=lasting) from error
@@ -430,6 +449,11 @@ class ChatClient:
         if wait_s is not None and wait_s > _LONGEST_WAIT_S:
             return ChatError(f"{self._url}: {text} (asks to wait {wait_s:.0f} s)", status)
         return _PassingError(text, status, wait_s)
+
+    def _stops(self, state: tenacity.RetryCallState) -> bool:
+        """Whether there is no further try, or no time for it."""
+        late = time.monotonic() + state.upcoming_sleep >= _END.get()
+        return late or state.attempt_number >= self.attempts
 
     def _wait_s(self, state: tenacity.RetryCallState) -> float:
         doubling = tenacity.wait_random_exponential(multiplier=self.first_wait_s, max=30)

@@ -66,6 +66,13 @@ KNOWN = {
         ("floor(r1 / (30 cm)) + ceil(r1 / (30 cm))", 7, ""),
         ("count(r1 < 1 m, r2 <= 50 cm, r3.width >= r2 - 40 cm)", 2, ""),
         ("3 - count(2 > 1)", 2, ""),
+        ("2^1.05", 2**1.05, ""),
+        ("(r1 / r2)^0.77", 2**0.77, ""),
+        ("(8 m^3)^(1/3)", 2, "m"),
+        ("π * (2 m)^2", 4 * math.pi, "m^2"),
+        ("3 m – 2 m", 1, "m"),
+        ("0e400 m", 0, "m"),
+        ("1e-99999", 0, ""),
     ],
 )
 def test_what_comes_out(expression: str, value: float, unit: str) -> None:
@@ -89,6 +96,9 @@ def test_what_comes_out(expression: str, value: float, unit: str) -> None:
         ("acos(3)", "wanted a number from -1 to 1"),
         ("2^(1 m)", "wanted a plain power up to 8"),
         ("9^9^9", "wanted a plain power up to 8"),
+        ("(2 m)^1.05", "wanted a whole power of a length, or a root"),
+        ("1e999 m", "out of range: wanted numbers up to 1e+15"),
+        ("1" + "^1" * 200, "more than 40 brackets in brackets"),
         ("1 / 0", "division by zero"),
         ("0^-1", "division by zero"),
         ("sqrt(-1)", "a root of a negative number"),
@@ -144,10 +154,30 @@ def test_a_count_moves_with_what_is_in_doubt() -> None:
     assert calculate("count(r1 < 3.7 m)", KNOWN).literals[0].text == "3.7 m"
 
 
+def test_a_margin_out_of_range_is_an_error() -> None:
+    wide = {name: Known(Quantity(1.0), 0.9) for name in ("r1", "r2")}
+    with pytest.raises(CalculationError, match="out of range"):
+        calculate("9e14 - 8e14 * r1 - 8e14 * r2", wide)
+
+
 def test_which_numbers_were_written_out() -> None:
     found = calculate("2 * r1 + 0.5 * 3.71 m + 1.234 * r2", KNOWN)
     assert [literal.text for literal in found.literals] == ["3.71 m", "1.234"]
+    assert [constant.text for constant in found.constants] == ["2", "0.5"]
     assert found.used == ("r1", "r2")
+
+
+@pytest.mark.parametrize(
+    ("expression", "loose"),
+    [
+        ("(r1 + r2) / 2", []), ("100 * r1 / r2", []), ("4/3 * 3.1416 * r1^3", []),
+        ("25 % * r1", []), ("r1 / r2 - 1", []), ("12 - count(r1 < r2)", []),
+        ("r1 * 37 / 10", ["37"]), ("r1 * 3.1415", ["3.1415"]), ("0.37 * r1", ["0.37"]),
+        ("37 % * r1", ["37 %"]), ("r1 * (100 + 3)", ["100", "3"]), ("37 * 100 + 42", ["37", "42"]),
+    ],
+)  # fmt: skip
+def test_which_numbers_are_a_formulas_own(expression: str, loose: list[str]) -> None:
+    assert [literal.text for literal in calculate(expression, KNOWN).literals] == loose
 
 
 def test_what_dimensions_are_called() -> None:
@@ -169,7 +199,7 @@ def test_sums_in_any_units_are_sums_in_metres(a: float, b: float, one: str, two:
     assert found == pytest.approx(metres, rel=1e-12)
 
 
-@given(st.text(max_size=60) | st.text("0123456789.+-*/^()<>,=rmcs to", max_size=60))
+@given(st.text(max_size=60) | st.text("0123456789.+-*/^()<>,=rmcseπ– to", max_size=60))
 def test_nothing_but_its_own_error_comes_out(text: str) -> None:
     with suppress(CalculationError):
         assert abs(calculate(text, KNOWN).value.value) <= 1e15

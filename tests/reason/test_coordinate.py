@@ -10,6 +10,7 @@ from scripted import NAMES, ask, between, computes, frame, session, wants
 
 from calipers.chat import ChatClient, ChatError, EndpointError
 from calipers.errors import UsageError
+from calipers.reason import reason
 from calipers.reason.coordinate import USUAL, WHY
 from calipers.reason.seeing import EndpointVlm
 from calipers.tools.chatting import Budget
@@ -128,6 +129,33 @@ def test_numbers_are_not_laundered_through_the_calculator() -> None:
     assert json.loads(asked.results[1].told).get("untraced") is None
 
 
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [("37 * 100 + 42", "There are 3742."), ("3 * 100", "There are 300."), ("37", "There are 37."),
+     ("r1 * 37 / 10", "It is 2.97 m."), ("r1 / r1 * (100 + 3)", "There are 103.")],
+)  # fmt: skip
+def test_numbers_from_nowhere_are_not_made_of_small_ones(expression: str, answer: str) -> None:
+    found, _ = ask([wants(between(0, 1)), wants(computes(expression)), *[said(answer)] * 2])
+    assert found.why == "invented"
+    assert found.results[1].value["untraced"]
+
+
+def test_a_formulas_own_numbers_are_free_beside_what_is_traced() -> None:
+    script = [wants(between(0, 1)), wants(computes("2 * 3.2 m < 10 * r1")), said("Yes.")]
+    found, _ = ask(script, "Do two of 3.2 m fit ten times?")
+    assert found.results[1].value["untraced"] == []
+
+
+@pytest.mark.parametrize("huge", ["1e999 m", "0e400 m", "1e999 km", "9" * 5000])
+def test_numbers_beyond_all_bounds_break_nothing(huge: str) -> None:
+    script = [
+        wants(("ask_vlm", {"question": "?"})), wants(between(0, 1)), wants(computes(huge[:400])),
+        said(f"It is 0.8 m, not {huge}."), said("It is 0.8 m."),
+    ]  # fmt: skip
+    found, _ = ask(script, f"Is it {huge}?", frame(), vlm=Parrot(f"About {huge}."))
+    assert found.text
+
+
 def test_an_answer_without_a_measure_is_none() -> None:
     found, server = ask([said("The answer is no."), said("The answer is no.")])
     assert (found.why, found.detail) == ("unmeasured", "The answer is no.")
@@ -137,6 +165,31 @@ def test_an_answer_without_a_measure_is_none() -> None:
 def test_a_model_may_say_that_it_cannot_be_answered() -> None:
     found, _ = ask([wants(("locate", {})), said("NO ANSWER: there is no dog in 3 m.")])
     assert (found.why, found.detail) == ("declined", "there is no dog in 3 m.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["**NO ANSWER**: it is hidden", "NO ANSWER - it is hidden", "NO ANSWER. it is hidden",
+     "I cannot tell.\nNO ANSWER: it is hidden", "I cannot tell. **NO ANSWER:** it is hidden",
+     "No answer: it is hidden", "<think>NO ANSWER: 3 m?</think>NO ANSWER: it is hidden"],
+)  # fmt: skip
+@pytest.mark.parametrize("style", ["native", "plain"])
+def test_a_model_may_say_so_in_its_own_way(text: str, style: Any) -> None:
+    call = wants(between(0, 1)) if style == "native" else said('CALL distance {"a": 0, "b": 1}')
+    found, _ = ask([call, said(text)], style=style)
+    assert (found.why, found.detail) == ("declined", "it is hidden")
+
+
+def test_what_a_model_thinks_is_no_answer() -> None:
+    thought = "<think>Maybe 3 m? NO ANSWER?</think>They are 0.8 m apart."
+    found, _ = ask([wants(between(0, 1)), said(thought)])
+    assert (found.text, len(found.numbers)) == ("They are 0.8 m apart.", 1)
+    unclosed, server = ask([wants(between(0, 1)), said("<think>0.8 m"), said("0.8 m")])
+    assert unclosed.text == "0.8 m"
+    assert server.asked[2].texts[-1] == "user: You said nothing. Call a tool, or answer."
+    plain = said('<think>\nCALL size {"object": 0}\n</think>\nCALL distance {"a": 0, "b": 1}')
+    found, _ = ask([plain, said("<think>3 m</think>\nANSWER: 0.8 m")], style="plain")
+    assert (found.text, [r.tool for r in found.results]) == ("0.8 m", ["distance"])
 
 
 def test_a_model_that_says_nothing() -> None:
@@ -181,6 +234,18 @@ def test_a_model_that_talks_without_end_is_hung_up_on() -> None:
     assert act.sent < 100
     assert found.talk.tokens_out > 10  # estimated by what came
     assert found.seconds < 2
+
+
+def test_the_time_is_that_of_all_tries_together() -> None:
+    hanging = Act(b"{}", delay_s=20.0)
+    budget = Budget(seconds=0.6)
+    with (
+        serving([hanging] * 9) as server,
+        ChatClient(model="m", base_url=server.url, first_wait_s=0.01) as chat,
+    ):
+        found = reason(session(), "?", chat, budget=budget)
+    assert (found.why, len(server.asked)) == ("time", 1)
+    assert 0.6 < found.seconds < 4
 
 
 def test_a_server_that_says_a_calls_name_in_every_event() -> None:
@@ -243,7 +308,7 @@ def test_a_spatial_vlm_is_asked_and_its_numbers_are_estimates() -> None:
 class Parrot:
     """Says the same to every question; stands for a VLM whose words are known."""
 
-    def __init__(self, text: str, error: ChatError | None = None) -> None:
+    def __init__(self, text: str, error: Exception | None = None) -> None:
         self.text, self.error = text, error
 
     def texts(self, asked: Any, temperature: float) -> list[str]:
@@ -259,6 +324,10 @@ def test_a_vlm_that_fails_is_an_error_for_the_model() -> None:
     found, _ = ask(script, source=frame(), vlm=broken)
     assert json.loads(found.results[0].told)["error"] == {
         "code": "vlm_failed", "message": "it broke",
+    }  # fmt: skip
+    found, _ = ask(script, source=frame(), vlm=Parrot("", RuntimeError("CUDA out of <memory>")))
+    assert json.loads(found.results[0].told)["error"] == {
+        "code": "vlm_failed", "message": "RuntimeError: CUDA out of memory",
     }  # fmt: skip
     blind, _ = ask(script, vlm=Parrot("3 m"), source=session_without_pixels())
     assert json.loads(blind.results[0].told)["error"]["code"] == "no_picture"

@@ -53,6 +53,21 @@ def test_an_answer_with_its_chain(frames, tmp_path, capsys) -> None:
     assert "data:image/jpeg" in files[1].read_text("utf-8")
 
 
+@pytest.mark.parametrize("option", ["--json", "--page"])
+def test_a_file_that_cannot_be_written_is_told_before_the_model_is_asked(
+    frames, tmp_path, capsys, option
+) -> None:
+    (tmp_path / "file").write_text("")
+    for file in (tmp_path / "file" / "why", tmp_path):
+        assert run([], frames, option, str(file)) == 2
+        error = capsys.readouterr().err
+        assert f"{file}: cannot be written" in error
+        assert error.count("\n") == 1
+    deep = tmp_path / "new" / "folder" / "why"
+    assert run(MEASURED, frames, option, str(deep)) == 1
+    assert deep.stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [

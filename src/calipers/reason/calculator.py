@@ -16,6 +16,11 @@ Nothing else is understood: no names, no attributes of objects, nothing of Pytho
 never mixed: adding a length and an area, or a sine of a length, is an error that says so. An angle
 is no plain number: write ``deg`` or ``rad``.
 
+A number that is written out must come from somewhere: from the question or from a measure. Free is
+only a formula's own (one of `CONSTANTS`, or pi in digits), where something else in the expression
+comes from somewhere, and not where it is added to another: ``r1 * 2`` is well, ``r1 * 37``,
+``r1 * (100 + 3)`` and ``3 * 100`` are not; see `Calculated.literals` and `Calculated.constants`.
+
 Results carry their margins into what is computed of them: to first order, each margin on its own,
 as of independent measures (JCGM 100:2008, 5.1.2).
 """
@@ -48,9 +53,8 @@ LONGEST = 500
 DEEPEST = 40
 """Brackets in brackets."""
 HIGHEST_POWER = 8
-SIMPLE_DIGITS = 2
-"""A plain factor of so many digits is a constant of a formula; a longer one must come from
-somewhere."""
+CONSTANTS = (*range(13), 60, 90, 100, 180, 360, 1000, 0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 1.5)
+"""Plain numbers that may be a formula's own: counts, halves, quarters, shares, parts of units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Literal(NamedTuple):
     value: Quantity
     step: float
     """One in its last digit, metres, seconds or radians."""
+    own: bool = False
+    """Whether it may be a formula's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,8 @@ class Calculated:
         unit: what it is told in, and one of it.
         verdict: of a comparison: yes, no or unsure; else None.
         used: names of results in it, in order.
-        literals: numbers that were written out, but for plain ones of two digits.
+        literals: numbers that were written out and must come from somewhere.
+        constants: others, which must too where nothing else in the expression does.
     """
 
     value: Quantity
@@ -95,6 +102,7 @@ class Calculated:
     verdict: str | None
     used: tuple[str, ...]
     literals: tuple[Literal, ...]
+    constants: tuple[Literal, ...] = ()
 
     @property
     def told(self) -> float:
@@ -128,10 +136,12 @@ def calculate(expression: str, known: Mapping[str, Known] | None = None) -> Calc
     parser = _Parser(expression, values)
     left, compared, right, unit = parser.whole()
     value = _difference(left, compared, right)
-    margin = _margin(expression, values, value, parser.used)
+    margin = Quantity(_margin(expression, values, value, parser.used)).value
     verdict = None if compared is None else _verdict(compared, value.value, margin)
     given = unit or (symbol_of(value.powers), Quantity(1.0, value.powers))
-    return Calculated(value, margin, given, verdict, tuple(parser.used), tuple(parser.literals))
+    loose = tuple(literal for literal in parser.literals if not literal.own)
+    constants = tuple(literal for literal in parser.literals if literal.own)
+    return Calculated(value, margin, given, verdict, tuple(parser.used), loose, constants)
 
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -166,10 +176,13 @@ def _margin(
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<result>[rR]\d+(?:\.[A-Za-z_]\w*)?)"
-    r"|(?P<word>atan2|[A-Za-z]+|[%°º])|(?P<raised>[²³])"
-    r"|(?P<sign>\*\*|->|<=|>=|[-+*/^(),<>×·÷−≤≥]))"
+    r"|(?P<word>atan2|[A-Za-zµμ]+|[%°ºπ])|(?P<raised>[²³])"
+    r"|(?P<sign>\*\*|->|<=|>=|[-+*/^(),<>×·÷−–≤≥]))"
 )
-_PLAIN_SIGNS = {"×": "*", "·": "*", "÷": "/", "−": "-", "**": "^", "->": "to", "≤": "<=", "≥": ">="}
+_PLAIN_SIGNS = {
+    "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "**": "^", "->": "to", "≤": "<=", "≥": ">=",
+    "π": "pi",
+}  # fmt: skip
 
 
 class _Token(NamedTuple):
@@ -241,13 +254,19 @@ class _Parser:
         words = [t.text for t in self.tokens[start : self.place]]
         return "".join(f"{w} " if w in SQUARED else w for w in words), one
 
-    def sum(self) -> Quantity:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > DEEPEST:
             raise CalculationError(f"more than {DEEPEST} brackets in brackets")
+
+    def sum(self) -> Quantity:
+        self.deeper()
+        used, written = len(self.used), len(self.literals)
         value = self.product()
         while sign := self.take("+", "-"):
             value = value.plus(self.product(), 1 if sign == "+" else -1)
+            if len(self.used) == used and all(one.own for one in self.literals[written:]):
+                self.literals[written:] = [x._replace(own=False) for x in self.literals[written:]]
         self.depth -= 1
         return value
 
@@ -270,13 +289,21 @@ class _Parser:
         if self.tokens[self.place].kind == "raised":
             self.place += 1
             return base.to_power(Fraction(RAISED[self.tokens[self.place - 1].text]))
-        return base.to_power(self.exponent()) if self.take("^") else base
+        return base.to_power(self.exponent(base)) if self.take("^") else base
 
-    def exponent(self) -> Fraction:
+    def exponent(self, base: Quantity) -> Fraction:
+        """A power: any of a plain number, of a quantity one that leaves a unit."""
+        self.deeper()
         value = self.signed()
+        self.depth -= 1
         if value.powers != PLAIN or abs(value.value) > HIGHEST_POWER:
             raise CalculationError(f"wanted a plain power up to {HIGHEST_POWER}")
-        return Fraction(value.value).limit_denominator(12)
+        power = Fraction(value.value).limit_denominator(12)
+        if math.isclose(power, value.value, rel_tol=1e-12):
+            return power
+        if base.powers != PLAIN:
+            raise CalculationError(f"wanted a whole power of {name_of(base.powers)}, or a root")
+        return Fraction(value.value)
 
     def atom(self) -> Quantity:
         kind, text = self.tokens[self.place]
@@ -309,9 +336,9 @@ class _Parser:
         unit = self.rate()
         one = unit or Quantity(1.0)
         value = Quantity(float(text) * one.value, one.powers)
-        if one.powers != PLAIN or len(_significant(text)) > SIMPLE_DIGITS:
-            words = " ".join(t.text for t in self.tokens[start : self.place])
-            self.literals.append(Literal(words, value, last_step(text) * one.value))
+        words = " ".join(t.text for t in self.tokens[start : self.place])
+        own = one.powers == PLAIN and _is_constant(value.value, text)
+        self.literals.append(Literal(words, value, last_step(text) * one.value, own))
         return value, unit
 
     def rate(self) -> Quantity | None:
@@ -397,11 +424,14 @@ def last_step(text: str) -> float:
     (0.01, 1.0, 0.001)
     """
     digits, _, power = text.lower().partition("e")
-    return 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
+    return float(f"1e{power or 0}") * 10.0 ** -len(digits.partition(".")[2])
 
 
-def _significant(text: str) -> str:
-    return text.lower().partition("e")[0].replace(".", "").strip("0")
+def _is_constant(value: float, text: str) -> bool:
+    """Whether a plain number may be a formula's own; pi counts in three digits or more."""
+    decimals = len(text.partition(".")[2])
+    is_pi = decimals >= 2 and text == f"{math.pi:.{min(decimals, 15)}f}"
+    return is_pi or any(math.isclose(value, constant) for constant in CONSTANTS)
 
 
 Function = Callable[[Sequence[Quantity]], Quantity]

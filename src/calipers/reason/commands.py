@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as as_json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,17 +92,26 @@ def reason(
 
     budget = Budget(**asdict(using))
     session = _opened(frame, record, depth, fields)
+    for file in filter(None, (json, page)):
+        _ready(file)
     seeing = None if vlm is None else load_vlm(vlm, vlm_url)
-    wait_s = min(120.0, using.seconds)
-    with ChatClient(
-        model=model, base_url=base_url, api_key_env=api_key_env, timeout_s=wait_s
-    ) as chat:
+    with ChatClient(model=model, base_url=base_url, api_key_env=api_key_env) as chat:
         found = run(session, question, chat, vlm=seeing, budget=budget, style=style, strict=strict)
     transcript = found.to_json()
-    _write(transcript, session, json, page)
     sys.stdout.writelines(f"{line}\n" for line in chain(transcript))
+    _write(transcript, session, json, page)
     if not found.answered:
         raise RunError(str(found))
+
+
+def _ready(file: Path) -> None:
+    """See, before anything is paid for, that a file can be written; its folder is made."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written ({error.strerror})") from error
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UsageError(f"{file}: cannot be written")
 
 
 def _write(transcript: dict[str, Any], session: Any, json: Path | None, page: Path | None) -> None:

@@ -7,13 +7,15 @@ question; else the model is told once which do not, and then there is no answer.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from calipers.chat import Chat, ChatError, EndpointError
+from calipers.chat import Chat, ChatError, EndpointError, until
 from calipers.reason.plain import PlainChat
+from calipers.reason.thinking import spoken
 from calipers.reason.toolbox import Answerer, Result, Toolbox
 from calipers.reason.tracing import Traced, trace
 from calipers.tools.chatting import Budget, Talk, stream
@@ -23,6 +25,9 @@ from calipers.types import Frame
 Style = Literal["native", "plain", "auto"]
 USUAL = Budget(steps=12, calls=24, seconds=300.0, tokens=20_000, repeats=2)
 """What a question may use up where nothing else is said."""
+
+GRACE_S = 0.5
+"""A model that talks is hung up on when the time is used up; so much later one that is silent."""
 
 SYSTEM = """\
 You answer a question about one picture by measuring, step by step. Break the question down into \
@@ -127,6 +132,7 @@ class _Watch:
     told: list[str] = field(default_factory=list)
 
     def __call__(self, text: str, last: bool) -> str | None:
+        text = spoken(text)
         if last or len(self.told) >= self.corrections or _declines(text) is not None:
             return None
         wrong = self._wrong(text)
@@ -158,10 +164,17 @@ def _because(number: Traced) -> str:
     return f"{number.text} (made of {behind})" if behind else number.text
 
 
+_DECLINED = re.compile(r"(?:\bNO\s+ANSWER|^\W*(?i:no answer))\b[\W_]*(?P<why>.*)", re.DOTALL)
+
+
 def _declines(text: str) -> str | None:
-    """What stands behind NO ANSWER; None where the model gives one."""
-    head, _, rest = text.strip().strip("*").partition(":")
-    return rest.strip() or "it does not say why" if head.strip().upper() == "NO ANSWER" else None
+    """What stands behind NO ANSWER; None where the model gives one.
+
+    >>> _declines("**NO ANSWER** - hidden"), _declines("I looked. NO ANSWER"), _declines("3 m")
+    ('hidden', 'it does not say why', None)
+    """
+    found = _DECLINED.search(text)
+    return None if found is None else found["why"].strip() or "it does not say why"
 
 
 def reason(
@@ -240,9 +253,11 @@ def _attempt(
     asked = PlainChat(chat) if style == "plain" else chat
     question = toolbox.question
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+    end = None if budget.seconds is None else start + budget.seconds + GRACE_S
     try:
-        for _ in stream(asked, messages, toolbox, budget, watch, talk):
-            pass
+        with until(end):
+            for _ in stream(asked, messages, toolbox, budget, watch, talk):
+                pass
     except ChatError as error:
         trouble = str(error)
         hopeless = isinstance(error, EndpointError) or _refuses_tools(error, chat)
@@ -274,7 +289,8 @@ def _turns(talk: Talk, toolbox: Toolbox) -> list[Turn]:
 
 def _judged(talk: Talk, watch: _Watch, trouble: str) -> tuple[str | None, str, str, list[Traced]]:
     """Why there is no answer, in what detail; or the answer; and its numbers."""
-    text, declined = talk.text.strip(), _declines(talk.text)
+    text = spoken(talk.text).strip()
+    declined = _declines(text)
     if trouble:
         return "endpoint", trouble, "", []
     if talk.ended != "done":

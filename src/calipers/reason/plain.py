@@ -5,7 +5,8 @@ ends with ``ANSWER: …``. `PlainChat` has the face of a `calipers.chat_wire.Cha
 the loop of `calipers.tools.chatting` serves both kinds of models.
 
 Calls are read from what the model itself writes and from nothing else: only at the beginning of a
-line, and what it goes on to write after a call, a made-up result for one, is thrown away.
+line, not in its thoughts, and what it goes on to write after a call, a made-up result for one, is
+thrown away. A number or a bullet before ``CALL`` is read over, and so is a colon behind it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from calipers.chat_wire import Chat, Message, Reply, ToolCall
+from calipers.reason.thinking import spoken
 
-_CALL = re.compile(r"(?m)^[ \t>*`-]*CALL[ \t]+([A-Za-z_]\w{0,60})[ \t]*(?=\{|\()?")
+_CALL = re.compile(
+    r"(?m)^[ \t>*`•-]*(?:\d{1,2}[.)][ \t]*)?[*`]*"
+    r"(?:CALL|(?i:call)(?=[:*`]*[ \t]+[*`]*\w+[*`]*[ \t]*\r?\n?[ \t]*\(?\{))[:*`]*[ \t]+"
+    r"[*`]*([A-Za-z_]\w{0,60})[*`]*[ \t]*(?:\r?\n[ \t]*(?=\{))?"
+)
 _ANSWER = re.compile(r"(?m)^[ \t>*`]*ANSWER\b[ \t*]*:?[ \t*]*", re.IGNORECASE)
 _RESULT = re.compile(r"(?m)^[ \t>*`]*RESULT\b")
 _DECODER = json.JSONDecoder()
@@ -69,7 +75,7 @@ class PlainChat:
                 text += piece
                 yield piece
                 cut = bool(tools) and "\n" in piece and _beyond_calls(text)
-        found = read(text, len(messages)) if tools else (_answer_in(text), ())
+        found = read(text, len(messages)) if tools else (_answer_in(spoken(text)), ())
         if reply is None:  # hung up: it went on after its calls
             return Reply(found[0], found[1], None, "tool_calls", None, None)
         whole: Reply = replace(reply, text=found[0], tool_calls=found[1])
@@ -88,6 +94,7 @@ def read(text: str, turn: int = 0) -> tuple[str, tuple[ToolCall, ...]]:
     >>> read("ANSWER: 0.4 m")
     ('0.4 m', ())
     """
+    text = spoken(text)
     first = _CALL.search(text)
     answered = _ANSWER.search(text)
     if first is None or (answered is not None and answered.start() < first.start()):
@@ -138,8 +145,11 @@ def _arguments(text: str, start: int) -> tuple[str, int]:
 
 def _beyond_calls(text: str) -> bool:
     """Whether the model went on to something else after a whole call."""
+    text = spoken(text)
     calls = _block(text)
-    return bool(calls) and bool(text[calls[-1][2] :].strip(" \t\r\n`)CAL"))
+    if not calls or (calls[-1][1].startswith("{") and not calls[-1][1].endswith("}")):
+        return False
+    return bool(text[calls[-1][2] :].strip(" \t\r\n`).:>*•-CALcal0123456789"))
 
 
 def _in_words(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:

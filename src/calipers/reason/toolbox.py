@@ -17,11 +17,10 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from calipers.chat import ChatError
-from calipers.errors import UsageError
+from calipers.errors import CalipersError, UsageError
 from calipers.reason.calculator import LONGEST, Calculated, Known, calculate
 from calipers.reason.quantity import PLAIN, UNITS, CalculationError, Quantity
-from calipers.reason.tracing import Source, nearest, numbers, sources_in
+from calipers.reason.tracing import Source, nearest, sources_in
 from calipers.tools.places import title
 from calipers.tools.results import ToolError
 from calipers.tools.session import Session
@@ -237,14 +236,16 @@ class Toolbox:
         }
 
     def _untraced(self, found: Calculated) -> tuple[str, ...]:
-        """The numbers behind a calculation that neither a tool nor the question gave."""
-        loose = []
-        for literal in found.literals:
-            source = nearest(literal.value, literal.step, self.sources)
-            if source is None:
-                loose.append(literal.text)
-            else:
-                loose += source.untraced
+        """The numbers behind a calculation that neither a tool nor the question gave.
+
+        A formula's own constants are free where anything else in it comes from somewhere.
+        """
+        behind = [(one, nearest(one.value, one.step, self.sources)) for one in found.literals]
+        if not found.used and not any(source for _, source in behind):
+            behind += [(one, nearest(one.value, one.step, self.sources)) for one in found.constants]
+        loose: list[str] = []
+        for literal, source in behind:
+            loose += [literal.text] if source is None else source.untraced
         for name in found.used:
             if not self.known[name].traced:
                 own = [s.untraced for s in self.sources if s.result == name.partition(".")[0]]
@@ -256,13 +257,11 @@ class Toolbox:
             raise ToolError("no_picture", "there is no picture that a model could see")
         try:
             said = cleaned(self.vlm.texts([(self.frame, question)], 0.0)[0], LONGEST_SAID)
-        except ChatError as error:
-            raise ToolError("vlm_failed", str(error)) from error
-        found = numbers(said)
-        for number in found:
-            source = Source("estimated", result_id, "value", number.value, number.unit)
-            self.sources.append(source)
-        lengths = [n for n in found if n.value.powers != PLAIN]
+        except Exception as error:  # whatever it is, the model is told
+            raise ToolError("vlm_failed", _failure(error)) from error
+        found = sources_in(said, "estimated", result_id, "value")
+        self.sources += found
+        lengths = [source for source in found if source.value.powers != PLAIN]
         if len(lengths) == 1:
             self.known[result_id] = Known(lengths[0].value)
         return {"tool": "ask_vlm", "text": said, "estimate": True}
@@ -288,6 +287,12 @@ def cleaned(text: str, longest: int) -> str:
     """
     plain = " ".join(_STRANGE.sub(" ", text).split())
     return plain if len(plain) <= longest else f"{plain[: longest - 1].rstrip()}…"
+
+
+def _failure(error: Exception) -> str:
+    """What a model is told of an error that is not its own."""
+    kind = "" if isinstance(error, CalipersError) else f"{type(error).__name__}: "
+    return cleaned(f"{kind}{error}", LONGEST_SAID)
 
 
 def _shown(value: Mapping[str, Any]) -> dict[str, Any]:

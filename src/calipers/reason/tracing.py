@@ -10,13 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from calipers.evals.quantities import NUMBER_WORDS
-from calipers.reason.calculator import last_step
-from calipers.reason.quantity import LENGTH, PLAIN, RAISED, SQUARED, UNITS, Quantity
-from calipers.units import UNITS_M
+from calipers.reason.numbers import Said, numbers
+from calipers.reason.quantity import Quantity
 
 MOST_OFF = 0.2
 """A rounded number is at most this share off: as far as `calipers.units.say_length` rounds."""
@@ -37,6 +34,7 @@ class Source:
         value: what it is.
         unit: one of the unit in which the model was told it.
         untraced: numbers behind it that come from nowhere, as the model wrote them.
+        other: what its unit is called where it is none of ours ("kg"), else "".
     """
 
     kind: Kind
@@ -45,6 +43,7 @@ class Source:
     value: Quantity
     unit: Quantity
     untraced: tuple[str, ...] = ()
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,145 +76,19 @@ class Traced:
         return {**asdict(self), "untraced": list(self.untraced), "good": self.good}
 
 
-class Said(NamedTuple):
-    """A number in a text.
-
-    Attributes:
-        step: one in its last digit, in metres, seconds or radians.
-        unit: one of its unit.
-    """
-
-    text: str
-    start: int
-    end: int
-    value: Quantity
-    step: float
-    unit: Quantity
-
-
-_SYMBOLS = {"″": UNITS_M['"'], '"': UNITS_M['"'], "′": UNITS_M["'"], "'": UNITS_M["'"]}
-_RATES = {
-    "m/s": UNITS["m"].over(UNITS["s"]), "cm/s": UNITS["cm"].over(UNITS["s"]),
-    "km/h": UNITS["km"].over(UNITS["h"]), "deg/s": UNITS["deg"].over(UNITS["s"]),
-}  # fmt: skip
-_NAMES = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
-_RATE_NAMES = "|".join(map(re.escape, _RATES))
-_WORDS = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
-_NOT_IN = r"(?!in\s+(?:the|a|an|this|that|front|total|all|each|my|its|which|height|width)\b)"
-_UNIT = (
-    rf"(?:(?P<rate>{_RATE_NAMES})(?![\w²³])|{_NOT_IN}(?:(?P<raise>square|sq\.?|cubic|cu\.?)\s+)?"
-    rf"(?P<unit>{_NAMES})(?![A-Za-z])(?P<power>[²³]|\^[23])?|(?P<symbol>[\"″′'](?![A-Za-z])))"
+_NO_NAME = re.compile(
+    r"\b(?:the|an?|of|is|are|it|they|and|or|to|at|by|in|on|from|between|about|around|roughly|nearly"
+    r"|exactly|approximately|only|just|apart|away|far|long|wide|tall|high|deep|thick)\b"
 )
-_NUMBER = re.compile(
-    r"(?<![\w.])(?P<number>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+)"
-    rf"(?:\s*-?\s*{_UNIT})?(?![A-Za-z_])",
-    re.IGNORECASE,
-)
-_WORDY = re.compile(
-    rf"\b(?P<number>{_WORDS}|half an?|an?)(?P<half> and a half)?(?:[\s-]+{_UNIT})?(?![A-Za-z_])",
-    re.IGNORECASE,
-)
-_PARTS = re.compile(r"[\s,]*(?:and\s+)?")
-_SHARING = re.compile(r",\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+|\s*[-–]\s*|\s+to\s+")
-_RANGE = re.compile(r"\s*[-–]\s*|\s+to\s+")
-_MARGIN = re.compile(r"\s*\(?\s*(?:±|\+/-|\+-|plus or minus)\s*", re.IGNORECASE)
-_LISTED = re.compile(r"(?m)^\s*(\d+)[.)]\s")
+"""Words that make no name of a measure."""
 
 
-def numbers(text: str) -> list[Said]:
-    """The numbers in a text, in digits or words, with their units; "one" is none.
-
-    >>> [(n.text, round(n.value.value, 3)) for n in numbers("Two cans, 40 cm apart: 1 ft 4 in")]
-    [('Two', 2.0), ('40 cm', 0.4), ('1 ft 4 in', 0.406)]
-    """
-    listed = {match.start(1) for match in _LISTED.finditer(text)}
-    found = [_said(m, text) for m in _NUMBER.finditer(text) if m.start("number") not in listed]
-    found += [said for match in _WORDY.finditer(text) if (said := _worded(match)) is not None]
-    return _shared(_joined(sorted(found, key=lambda said: said.start), text), text)
-
-
-def _shared(found: list[Said], text: str) -> list[Said]:
-    """ "0.40, 0.48 and 0.41 m", "2-3 m", "3 m (± 1)": a unit that stands once is that of all."""
-    for place in range(len(found) - 2, -1, -1):
-        one, two = found[place : place + 2]
-        gap = text[one.end : two.start]
-        if _RANGE.fullmatch(gap) or ("." in one.text and _SHARING.fullmatch(gap)):
-            found[place] = _in_unit(one, two.unit)
-        elif _MARGIN.fullmatch(gap):
-            found[place : place + 2] = _in_unit(one, two.unit), _in_unit(two, one.unit)
-    return found
-
-
-def _in_unit(said: Said, unit: Quantity) -> Said:
-    """A number that has no unit of its own, in this one."""
-    if said.unit != Quantity(1.0):
-        return said
-    value = Quantity(said.value.value * unit.value, unit.powers)
-    return said._replace(value=value, step=said.step * unit.value, unit=unit)
-
-
-def _unit_of(match: re.Match[str]) -> Quantity:
-    if match["rate"]:
-        return _RATES[match["rate"].lower()]
-    if match["symbol"]:
-        return replace(UNITS["m"], value=_SYMBOLS[match["symbol"]])
-    if not match["unit"]:
-        return Quantity(1.0)
-    raised = SQUARED.get((match["raise"] or "").lower().rstrip("."))
-    power = raised or RAISED.get(match["power"] or "") or int((match["power"] or "^1")[-1])
-    return UNITS[match["unit"].lower()].to_power(Fraction(power))
-
-
-def _said(match: re.Match[str], text: str) -> Said:
-    digits, unit = match["number"].replace(",", ""), _unit_of(match)
-    before = text[match.start() - 1 : match.start()]
-    negative = before in "-−" and before and not text[: match.start() - 1][-1:].isalnum()
-    value = Quantity(min(float(digits), 1e14) * (-1 if negative else 1) * unit.value, unit.powers)
-    return Said(match[0].rstrip(), *match.span(), value, last_step(digits) * unit.value, unit)
-
-
-def _worded(match: re.Match[str]) -> Said | None:
-    """A number in words; articles and "one" count only before a unit."""
-    word, unit = match["number"].lower(), _unit_of(match)
-    article = word in ("a", "an", "one", "zero")
-    length = unit.powers == LENGTH and len(match["unit"] or "") > 2
-    if (article and not length) or (word.startswith("half") and not length):
-        return None
-    count = 0.5 if word.startswith("half") else NUMBER_WORDS.get(word, 1)
-    count += 0.5 if match["half"] else 0
-    step = 0.1 if match["half"] or word.startswith("half") else 1.0
-    value = Quantity(count * unit.value, unit.powers)
-    return Said(match[0], *match.span(), value, step * unit.value, unit)
-
-
-def _joined(found: list[Said], text: str) -> list[Said]:
-    """ "5 ft 3 in" as one, and nothing twice."""
-    kept: list[Said] = []
-    for said in found:
-        if kept and said.start < kept[-1].end:
-            continue
-        last = kept[-1] if kept else None
-        if last is not None and _goes_on(last, said, text):
-            value = replace(said.value, value=last.value.value + said.value.value)
-            whole = text[last.start : said.end]
-            kept[-1] = Said(whole, last.start, said.end, value, said.step, said.unit)
-        else:
-            kept.append(said)
-    return kept
-
-
-def _goes_on(one: Said, two: Said, text: str) -> bool:
-    return (
-        one.value.powers == two.value.powers != PLAIN
-        and two.value.value < one.unit.value
-        and (one.value.value / one.unit.value + 1e-9) % 1 < 1e-8
-        and _PARTS.fullmatch(text[one.end : two.start]) is not None
-    )
-
-
-def sources_in(question: str) -> list[Source]:
-    """The numbers of a question."""
-    return [Source("asked", "", "", n.value, n.unit) for n in numbers(question)]
+def sources_in(text: str, kind: Kind = "asked", result: str = "", part: str = "") -> list[Source]:
+    """The numbers of a question, or of what a model says."""
+    return [
+        Source(kind, result, part, said.value, said.unit, other=said.other)
+        for said in numbers(text)
+    ]
 
 
 def trace(text: str, sources: Sequence[Source], names: Iterable[str] = ()) -> list[Traced]:
@@ -224,7 +97,8 @@ def trace(text: str, sources: Sequence[Source], names: Iterable[str] = ()) -> li
     Args:
         text: the answer.
         sources: what there is; of several that fit the nearest is taken, the last of equals.
-        names: what objects are called; numbers in a whole name are part of it.
+        names: what objects are called; numbers in a whole name are part of it, unless the name is
+            nothing but a measure ("2.5 m").
     """
     spans = _spans(text, names)
     found = []
@@ -233,7 +107,7 @@ def trace(text: str, sources: Sequence[Source], names: Iterable[str] = ()) -> li
         if any(start <= said.start and said.end <= end for start, end in spans):
             found.append(replace(place, kind="name"))
             continue
-        source = nearest(said.value, said.step, sources)
+        source = nearest(said.value, said.step, sources, said.other)
         found.append(place if source is None else _traced(place, said, source))
     return found
 
@@ -241,9 +115,21 @@ def trace(text: str, sources: Sequence[Source], names: Iterable[str] = ()) -> li
 def _spans(text: str, names: Iterable[str]) -> list[tuple[int, int]]:
     low = text.lower()
     spans = []
-    for name in {name.lower() for name in names if any(c.isdigit() for c in name)}:
+    for name in {name.lower() for name in names if _is_name(name)}:
         spans += [m.span() for m in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", low)]
     return spans
+
+
+def _is_name(text: str) -> bool:
+    """Whether a name with numbers has a word beside them and their units.
+
+    >>> [name for name in ("box 12", "7up can", "2.5 m", "about 3 m", "mug") if _is_name(name)]
+    ['box 12', '7up can']
+    """
+    found, rest = numbers(text), text.lower()
+    for said in reversed(found):
+        rest = f"{rest[: said.start]} {rest[said.end :]}"
+    return bool(found) and re.search(r"[^\W\d_]{2,}", _NO_NAME.sub("", rest)) is not None
 
 
 def _traced(place: Traced, said: Said, source: Source) -> Traced:
@@ -258,7 +144,9 @@ def _traced(place: Traced, said: Said, source: Source) -> Traced:
     )  # fmt: skip
 
 
-def nearest(value: Quantity, step: float, sources: Sequence[Source]) -> Source | None:
+def nearest(
+    value: Quantity, step: float, sources: Sequence[Source], other: str = ""
+) -> Source | None:
     """The source of which a number is the rounded form; None where there is none.
 
     Signs do not count: 0.4 m behind is -0.4 m in front.
@@ -266,13 +154,14 @@ def nearest(value: Quantity, step: float, sources: Sequence[Source]) -> Source |
     Args:
         value: the number.
         step: one in its last digit, in metres, seconds or radians.
+        other: what its unit is called where it is none of ours.
     """
     best: tuple[tuple[bool, float], Source] | None = None
     for source in sources:
         true = abs(source.value.value)
         off = abs(abs(value.value) - true)
         fits = off <= 0.5 * step * (1 + 1e-6) and off <= MOST_OFF * true + 1e-12
-        if source.value.powers == value.powers and fits:
+        if (source.value.powers, source.other) == (value.powers, other) and fits:
             rank = (bool(source.untraced), off)
             if best is None or rank <= best[0]:
                 best = rank, source
