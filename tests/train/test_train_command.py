@@ -153,7 +153,23 @@ def test_an_evaluation_without_questions_ends_the_run_before_it_begins(
     given = recipe(run, tmp_path, ask=ask, types=["left_predicate"], run=str(lonely))
     assert main(["train", str(given)]) == 2
     assert f"{lonely}: there is nothing to ask in an evaluation" in capsys.readouterr().err
-    assert told(tmp_path) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_that_is_not_there_leaves_nothing_behind(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trl")
+    pytest.importorskip("peft")
+    given = recipe(run, tmp_path)
+    fields = yaml.safe_load(given.read_text("utf-8")) | {"model": "Qwen/Qwen3-VL-2B-Instruct"}
+    given.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    assert main(["train", str(given)]) == 2
+    said = capsys.readouterr().err
+    assert "no weights of Qwen/Qwen3-VL-2B-Instruct on this disk" in said
+    assert "'hf download Qwen/Qwen3-VL-2B-Instruct', or give a local folder as the model" in said
+    assert "--experts" not in said
+    assert not (tmp_path / "out").exists()
 
 
 def one_thing(number: int, line: dict[str, Any]) -> None:

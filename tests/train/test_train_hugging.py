@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,12 @@ import tiny_bases  # noqa: E402
 from calipers.errors import RunError  # noqa: E402
 from calipers.model.answering import ChatAnswerer, answer  # noqa: E402
 from calipers.model.bases import base  # noqa: E402
-from calipers.model.hugging import Chat, check_depth, collate  # noqa: E402
-from calipers.train.hugging import check_pictures, train  # noqa: E402
+from calipers.model.hugging import Chat, check_depth, collate, load_model  # noqa: E402
+from calipers.train.hugging import _Run, check_pictures, train  # noqa: E402
 from calipers.train.recipe import Recipe, make_recipe  # noqa: E402
 from calipers.types import Frame  # noqa: E402
 
+WHOLE = "modules_to_save.default."
 TURNS = [("How far is it?", "1.5 m."), ("Is it red?", "No.")]
 
 
@@ -175,6 +177,34 @@ def test_two_stages_learn_and_go_on_with_the_same_losses(run: Path, tmp_path: Pa
     assert losses(tmp_path / "b") == whole[:3]
     stop = False
     assert losses(tmp_path / "b") == whole[2:]  # from the checkpoint of step 2
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize("lora", [None, {"r": 4, "alpha": 8}])
+def test_a_base_in_half_precision_learns_in_small_steps(
+    run: Path, tmp_path: Path, precision: str, lora: dict[str, int] | None
+) -> None:
+    """Most steps of 1e-5 are less than half the distance of two numbers of bfloat16."""
+    stage = {"name": "all", "learn": ["projector", "language"], "steps": 2, "lr": 1e-5,
+             "warmup": 0, "lora": lora}  # fmt: skip
+    fields = recipe(run, tmp_path, 1).model_dump() | {
+        "stages": [stage], "precision": precision, "evaluate": None,
+    }  # fmt: skip
+    model, chat = chat_of("qwen3_vl")
+    model.to(torch.bfloat16)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    learner = _Run(make_recipe(fields), make_recipe(fields).stages[0], 0, tmp_path, chat, print)
+    trained = learner.train(model)
+    for name, weight in trained.named_parameters():
+        if weight.requires_grad:
+            assert weight.dtype == torch.float32
+            old = before.get(name.removeprefix("base_model.model.").replace(WHOLE, ""))
+            if old is not None and weight.ndim > 1 and "embed_tokens" not in name:
+                assert (weight != old).float().mean() > 0.8, name
+    found = load_model(str(tmp_path), "cpu") if lora is None else None
+    if found is not None:  # as users of the base expect it
+        assert {weight.dtype for weight in found.parameters()} == {torch.bfloat16}
+        assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 def test_a_base_answers_and_its_answer_depends_on_the_picture() -> None:

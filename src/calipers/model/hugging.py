@@ -7,6 +7,7 @@ alone, so the tokens before an answer in training are those before it in use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from calipers.errors import DataError, MissingExtraError, RunError, UsageError
+from calipers.errors import (
+    DataError,
+    MissingExtraError,
+    MissingWeightsError,
+    RunError,
+    UsageError,
+)
 from calipers.experts.torch_runtime import choose_device, load_pretrained, require
 from calipers.io.exports.mentions import harmless
 from calipers.model.bases import Base, base
@@ -29,6 +36,7 @@ MARKERS = ("RGB: ", "Depth: ")
 """What stands before each picture."""
 
 Turns = Sequence[tuple[str, str]]
+_PLACE = re.compile(r"< (loc\d{4}>)")
 
 
 class Piece(NamedTuple):
@@ -114,8 +122,8 @@ class Chat:
         question, answer = turns[0]
         images = "<image>" * pictures + ("RGB, depth. " if pictures > 1 else "")
         end = self.processor.tokenizer.eos_token
-        asked = f"{images}answer en {harmless(question)}"
-        return [Piece(asked, False), Piece(harmless(answer) + end, True)]
+        asked = f"{images}answer en {plain(question)}"
+        return [Piece(asked, False), Piece(plain(answer) + end, True)]
 
     @property
     def talks(self) -> bool:
@@ -129,11 +137,26 @@ class Chat:
         return text
 
     def _square(self) -> int | None:
-        size = getattr(self.processor.image_processor, "size", None)
-        height = getattr(size, "height", None) or (
-            size.get("height") if isinstance(size, Mapping) else None
-        )
-        return int(height) if self.base.square is not None and height else None
+        """The side of the squares that the processor makes, where the base wants squares."""
+        if self.base.square is None:
+            return None
+        images = self.processor.image_processor
+        named = (("max_image_size", "longest_edge"), ("size", "height"))  # the first is SmolVLM's
+        sides = (_field(getattr(images, name, None), side) for name, side in named)
+        return next((int(side) for side in sides if side), None)
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def plain(text: str) -> str:
+    """A text without what a model takes for its own tokens, places in the picture excepted.
+
+    >>> plain("<image> at <loc0001><loc0002>")
+    '< image> at <loc0001><loc0002>'
+    """
+    return _PLACE.sub(r"<\1", harmless(text))
 
 
 def opening(pictures: int) -> list[dict[str, Any]]:
@@ -217,18 +240,43 @@ def load_chat(source: str, codec: str, see: str, device: str | None = None) -> t
         MissingExtraError: a package is missing.
         UsageError: the model is of a type that the table of bases does not know.
     """
-    hf: Any = require("transformers", "a vision-language model")
     processor = load_processor(source)
-    adapter = Path(source) / "adapter_config.json"
-    if adapter.exists():
-        peft: Any = require("peft", "a model with adapters", "train")
-        under = peft.PeftConfig.from_pretrained(source).base_model_name_or_path
-        model = load_pretrained(hf.AutoModelForImageTextToText.from_pretrained, under)
-        model = peft.PeftModel.from_pretrained(model, source).merge_and_unload()
-    else:
-        model = load_pretrained(hf.AutoModelForImageTextToText.from_pretrained, source)
-    chat = Chat(processor, base(model.config.model_type), codec, see)
-    return model.to(choose_device(device)), chat
+    model = load_model(source, choose_device(device))
+    return model, Chat(processor, base(model.config.model_type), codec, see)
+
+
+def load_model(source: str, device: str) -> Any:
+    """Load a base, or what was trained from one, in the precision that it was saved in.
+
+    Args:
+        source: a folder, or a hub id that is on disk; a folder of adapters names its base, into
+            which they are merged.
+        device: where to.
+
+    Raises:
+        MissingWeightsError: not on disk.
+        MissingExtraError: a package is missing.
+    """
+    hf: Any = require("transformers", "a vision-language model")
+    load = hf.AutoModelForImageTextToText.from_pretrained
+    if not (Path(source) / "adapter_config.json").exists():
+        return _from_disk(load, source).to(device)
+    peft: Any = require("peft", "a model with adapters", "train")
+    under = peft.PeftConfig.from_pretrained(source).base_model_name_or_path
+    model = _from_disk(load, under)
+    merged = peft.PeftModel.from_pretrained(model, source).merge_and_unload()
+    return merged.to(device=device, dtype=model.dtype)
+
+
+def _from_disk(load: Any, source: str) -> Any:
+    """Load as `load_pretrained` does; what it advises for experts is not for bases."""
+    try:
+        return load_pretrained(load, source)
+    except MissingWeightsError as error:
+        if "--experts" not in str(error):
+            raise
+        how = f"fetch them with 'hf download {source}', or give a local folder as the model"
+        raise MissingWeightsError(f"no weights of {source} on this disk: {how}") from error
 
 
 def load_processor(source: str) -> Any:
@@ -243,7 +291,7 @@ def load_processor(source: str) -> Any:
     """
     hf: Any = require("transformers", "a vision-language model")
     try:
-        found = load_pretrained(hf.AutoProcessor.from_pretrained, source)
+        found = _from_disk(hf.AutoProcessor.from_pretrained, source)
     except MissingExtraError as error:
         if "torchvision" not in str(error).lower():
             raise

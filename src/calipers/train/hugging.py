@@ -19,9 +19,11 @@ from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.run import write_json
 from calipers.model.answering import SETTINGS, ChatAnswerer
 from calipers.model.bases import PROJECTOR, VISION
-from calipers.model.hugging import Chat, check_depth, collate, load_chat
+from calipers.model.hugging import Chat, check_depth, collate, load_chat, load_model
+from calipers.model.pointing import in_own_words
 from calipers.train.data import Cache, Sample, samples
 from calipers.train.evaluate import examiner
+from calipers.train.processes import is_sharded, keep_there, own_device, save_whole
 from calipers.train.recipe import Part, Recipe, Stage
 from calipers.types import Frame
 
@@ -62,7 +64,8 @@ def train(
         require(package, "training a base of Hugging Face", "train")
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
-    model, chat = loaded or load_chat(recipe.model, recipe.codec, recipe.see, recipe.device)
+    device = own_device(recipe.device)
+    model, chat = loaded or load_chat(recipe.model, recipe.codec, recipe.see, device)
     if recipe.see in ("rgbd", "depth"):
         check_depth(chat)
     folder = recipe.out
@@ -73,7 +76,11 @@ def train(
 
 
 class _Run:
-    """One stage."""
+    """One stage.
+
+    Weights that learn are float32, so that small steps are not rounded away; what is saved in the
+    end has the precision that the base came in.
+    """
 
     def __init__(
         self, recipe: Recipe, stage: Stage, number: int, folder: Path, chat: Chat, tell: Tell
@@ -84,41 +91,67 @@ class _Run:
         self.examine = examiner(recipe.evaluate, self.cache)
 
     def train(self, model: Any) -> Any:
-        """Train a model; what comes back has no adapters any more."""
+        """Train a model; what comes back has no adapters any more, and is split no more."""
+        keep_there(model)
+        precision = model.dtype
+        if self.recipe.precision == "float32":
+            model.float()
         learner = prepare(model, self.stage, self.chat)
-        check_pictures(learner, self.collate(list(islice(self.samples(), 2))))
+        with self._computing(learner):
+            check_pictures(learner, self.collate(list(islice(self.samples(), 2))))
         trainer = self._trainer(learner)
         saved = sorted(self.folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
         trainer.train(resume_from_checkpoint=str(saved[-1]) if saved else None)
-        trainer.save_model(str(self.folder))
         if trainer.is_world_process_zero():
             self.chat.processor.save_pretrained(str(self.folder))
             settings = {"codec": self.chat.codec, "see": self.chat.see}
             write_json(self.folder / SETTINGS, settings)
-        if self.stage.lora is None:
-            learner.name_or_path = str(self.folder)
-            return learner
-        merged = learner.merge_and_unload()
+        save_whole(trainer, learner, self.folder, precision)
         if self.number + 1 < len(self.recipe.stages):
-            merged.save_pretrained(str(self.folder / "merged"))
-            merged.name_or_path = str(self.folder / "merged")
-        return merged
+            return self._next(trainer, learner, precision)
+        return learner
+
+    def _next(self, trainer: Any, learner: Any, precision: torch.dtype) -> Any:
+        """The model that the next stage begins with: the one that was saved."""
+        folder = self.folder
+        if is_sharded(trainer):
+            model = load_model(str(folder), own_device(self.recipe.device))
+        else:
+            lora = self.stage.lora is not None
+            model = (learner.merge_and_unload() if lora else learner).to(precision)
+        if self.stage.lora is not None:
+            folder = folder / "merged"
+            if trainer.is_world_process_zero():
+                model.save_pretrained(str(folder))
+            trainer.accelerator.wait_for_everyone()
+        model.name_or_path = str(folder)
+        return model
+
+    def _computing(self, model: Any) -> Any:
+        """In half precision where the recipe says so; the trainer does the same in its steps."""
+        half = self.recipe.precision == "bfloat16"
+        return torch.autocast(model.device.type, torch.bfloat16, enabled=half)
 
     def samples(self) -> Iterator[Sample]:
         """The endless stream of this stage."""
         recipe = self.recipe
-        return samples(
+        found = samples(
             self.stage.data or recipe.data,
             seed=recipe.seed + self.number,
-            turns=1
-            if getattr(self.chat.processor, "chat_template", None) is None
-            else recipe.turns,
+            turns=recipe.turns if self.chat.talks else 1,
             spatial_share=recipe.spatial_share,
             notation=self.chat.base.notation,
             measure=lambda sample: sum(
-                len(self.chat.tokens(text)) for turn in sample.turns for text in turn
+                len(self.chat.tokens(text)) for turn in self._told(sample).turns for text in turn
             ),
         )
+        return map(self._told, found)
+
+    def _told(self, sample: Sample) -> Sample:
+        """A sample of a run with boxes and points as the base writes them."""
+        if not sample.spatial:
+            return sample
+        return sample._replace(turns=[in_own_words(self.chat.base, *turn) for turn in sample.turns])
 
     def collate(self, found: Sequence[Sample]) -> dict[str, Any]:
         """Samples as a batch."""
@@ -193,7 +226,8 @@ class _Run:
                 if run.examine is None or wanted is None or state.global_step % wanted.every:
                     return
                 learner.eval()
-                found = run.examine(ChatAnswerer(learner, run.chat))
+                with run._computing(learner):
+                    found = run.examine(ChatAnswerer(learner, run.chat))
                 learner.train()
                 if state.is_world_process_zero:
                     record = {"stage": stage.name, "step": state.global_step, "evaluation": found}
@@ -213,14 +247,22 @@ def _endless(stream: Callable[[], Iterator[Sample]]) -> Any:
 
 
 def prepare(model: Any, stage: Stage, chat: Chat) -> Any:
-    """Freeze what a stage does not learn, and put in its adapters.
+    """Freeze what a stage does not learn, and put in its adapters; what learns becomes float32.
 
     With adapters, the other parts that the stage learns are trained whole and saved beside them.
     """
     for name, weight in model.named_parameters():
         weight.requires_grad_(part_of(name) in stage.learn)
-    if stage.lora is None:
-        return model
+    learner = model if stage.lora is None else _adapted(model, stage, chat)
+    for weight in learner.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return learner
+
+
+def _adapted(model: Any, stage: Stage, chat: Chat) -> Any:
+    """A model with the adapters of a stage in it."""
+    assert stage.lora is not None
     peft: Any = require("peft", "LoRA", "train")
     options = peft.LoraConfig(
         r=stage.lora.r,

@@ -34,15 +34,14 @@ def train(recipe: Recipe | str | Path, tell: Tell = lambda record: None) -> Path
     wanted = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     require("torch", "training", "train")
     require("transformers", "training", "train")
-    wanted.out.mkdir(parents=True, exist_ok=True)
-    with (wanted.out / LOG).open("a", encoding="utf-8") as log:
 
-        def both(record: dict[str, Any]) -> None:
+    def both(record: dict[str, Any]) -> None:
+        wanted.out.mkdir(parents=True, exist_ok=True)  # not before there is something to tell
+        with (wanted.out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
-            log.flush()
-            tell(record)
+        tell(record)
 
-        return (_nano if is_nano(wanted.model) else _hugging)(wanted, both)
+    return (_nano if is_nano(wanted.model) else _hugging)(wanted, both)
 
 
 def is_nano(model: str) -> bool:
