@@ -108,6 +108,14 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(
     assert (left["id"], left["reason"]) == ("q2", "missing_file")
 
 
+def test_no_answer_at_all_is_an_error(home: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "q.jsonl").write_text(json.dumps(DEPTH | {"image": "gone.png"}))
+    out = tmp_path / "a.jsonl"
+    given = ("--frames", home / "frames", "--model", home / "nano", "--out", out)
+    assert answer(tmp_path / "q.jsonl", *given) == 1
+    assert f"1 skipped; see {out}.skipped.jsonl" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

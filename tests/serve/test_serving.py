@@ -140,6 +140,36 @@ def test_the_model_measures_on_the_way(depth: str) -> None:
     ]
 
 
+def test_what_is_read_in_every_round_is_counted(depth: str) -> None:
+    """The model goes on once, from the prompt and what was said before."""
+    own = {"calipers": {"depth": metres(2.0)}}
+    with client(depth) as http:
+        plain = http.chat.completions.create(model="depth", messages=asking(png()))
+        found = http.chat.completions.create(model="depth", messages=asking(png()), extra_body=own)
+    once, twice = plain.usage.prompt_tokens, found.usage.prompt_tokens
+    assert 2 * once < twice < 2 * once + 40
+    assert found.usage.total_tokens == twice + found.usage.completion_tokens
+
+
+NEUTRAL: list[dict[str, Any]] = [
+    {"logit_bias": {}},
+    {"modalities": ["text"]},
+    {"tool_choice": "none"},
+    {"tool_choice": "none", "tools": [{"type": "function", "function": {"name": "f"}}]},
+    {"repetition_penalty": 1.0},
+    {"top_p": 0, "temperature": 2},
+    {"stream": None},
+    {"n": 1, "top_k": -1, "presence_penalty": 0},
+]
+
+
+@pytest.mark.parametrize("change", NEUTRAL, ids=str)
+def test_what_asks_for_nothing_is_not_refused(nano: str, change: dict[str, Any]) -> None:
+    body = {"model": "nano", "messages": asking(png()), **change}
+    found = httpx2.post(f"{nano}/chat/completions", json=body, trust_env=False)
+    assert found.json()["choices"][0]["message"]["content"] == "It is 1.5 m."
+
+
 def test_without_depth_nothing_is_measured(depth: str) -> None:
     with client(depth) as http:
         found = http.chat.completions.create(model="depth", messages=asking(png()))
@@ -159,7 +189,10 @@ REFUSED = [
     ({"messages": asking(png(5000, 4000))}, 413, "wanted at most 16000000 pixels, got 20000000"),
     ({"messages": asking(png()) * 2 + asking(png())}, 400, "sees one picture, got 3"),
     ({"messages": [{"role": "assistant", "content": "hi"}]}, 400, "wanted a question"),
-    ({"n": 3}, 400, "n: "),
+    ({"n": 3}, 400, "n: not known to this model"),
+    ({"n": 17}, 400, "n: "),
+    ({"repetition_penalty": 1.2}, 400, "repetition_penalty: not known to this model"),
+    ({"modalities": ["audio"]}, 400, "modalities: not known to this model"),
     ({"temperature": -1}, 400, "temperature"),
     ({"stop": ["m"]}, 400, "stop: not known to this model"),
     ({"messages": asking(text="How far? " * 5000)}, 400, "the model takes 4096 tokens"),
@@ -266,6 +299,32 @@ def test_before_an_endpoint_the_tool_loop_is_ours() -> None:
     assert first["messages"][0]["content"][0]["image_url"]["url"] == png()
     assert "calipers" not in first
     assert second["messages"][-1]["tool_call_id"] == "c1"
+
+
+def test_before_an_endpoint_there_are_as_many_answers_as_asked_for() -> None:
+    with before(lambda body: said(f"{body['seed']} m")) as (behind, http):
+        ask = partial(http.chat.completions.create, model="m", messages=asking(), n=3, seed=5)
+        found, chunks = ask(), list(ask(stream=True, stream_options={"include_usage": True}))
+    assert [(c.index, c.message.content) for c in found.choices] == [
+        (0, "5 m"), (1, "6 m"), (2, "7 m"),
+    ]  # fmt: skip
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (3000, 60)
+    texts = ["", "", ""]
+    for choice in (chunk.choices[0] for chunk in chunks if chunk.choices):
+        texts[choice.index] += choice.delta.content or ""
+    assert texts == ["5 m", "6 m", "7 m"]
+    assert chunks[-1].usage.total_tokens == 3060
+    assert not any("n" in asked.body for asked in behind.asked)
+
+
+def test_before_an_endpoint_the_tokens_of_all_rounds_are_counted() -> None:
+    """Where a round is broken off at a call, its tokens are estimated."""
+    acts = [streamed("Depth(0.5,0.1)", "=7 m"), streamed("=2000, so ", "2 m.")]
+    own = {"calipers": {"depth": metres(2.0)}}
+    with before(acts, "--depth-tool", "text") as (_, http):
+        found = http.chat.completions.create(model="m", messages=asking(png()), extra_body=own)
+    assert 2000 < found.usage.prompt_tokens < 2300  # a picture counts as 1000
+    assert 20 < found.usage.completion_tokens < 30
 
 
 def test_tools_of_the_client_pass_through() -> None:

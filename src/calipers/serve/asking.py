@@ -17,6 +17,7 @@ from calipers.chat import ChatError, EndpointError, Message
 from calipers.errors import UsageError
 from calipers.evals.agreeing import AVERAGES, agreed
 from calipers.model.speakers import Asked, Speaker, Tuning, about
+from calipers.serve.counting import Rounds
 from calipers.tools import Session, ToolError
 from calipers.tools.chatting import Budget, Called
 from calipers.tools.chatting import stream as calling
@@ -80,7 +81,7 @@ class Said:
         calls: what was measured on the way: ``tool``, ``asked``, ``answer``.
         samples: the texts that were made one; () where there was one.
         ended: "done", or the budget that ended it.
-        tokens_in, tokens_out: as far as they are known.
+        tokens_in, tokens_out: of all turns, as far as they are known.
     """
 
     text: str = ""
@@ -148,10 +149,10 @@ def _written(
     speaker: Speaker, messages: Sequence[Message], session: Session, budget: Budget
 ) -> Generator[str, None, Said]:
     told = [] if speaker.taught else [{"role": "system", "content": EXPLAINED}]
-    backend = speaker.going_on([*told, *messages])
-    found = yield from _from_first_word(writing(backend, session, most_calls=budget.calls))
+    rounds = Rounds(speaker.going_on([*told, *messages]))
+    found = yield from _from_first_word(writing(rounds, session, most_calls=budget.calls))
     calls = [{"tool": "depth_at", "asked": c.asked, "answer": c.answer} for c in found.calls]
-    return Said(found.text.strip(), calls, (), found.ended, 0, getattr(backend, "spent", 0))
+    return Said(found.text.strip(), calls, (), found.ended, rounds.read, rounds.written)
 
 
 def _from_first_word(pieces: Generator[str, None, Told]) -> Generator[str, None, Told]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from calipers.errors import MissingExtraError, UsageError
+from calipers.errors import MissingExtraError, RunError, UsageError
 
 Flag = Annotated[bool, Parameter(negative="")]
 TOLD_EACH = 100
@@ -112,6 +112,8 @@ def answer(
         model.load(), found, out, manner, told=told, overwrite=overwrite,
         progress=(lambda count: None) if quiet else _tell,
     )  # fmt: skip
+    if done.skipped and not (done.answered or done.before):
+        raise RunError(f"{done.skipped} skipped; see {out}.skipped.jsonl")
     if quiet:
         return
     if done.before:

@@ -13,7 +13,7 @@ import binascii
 import io
 import json
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -38,8 +38,17 @@ HARMLESS = frozenset(
     }
 )
 """Fields that change no answer."""
-_NOTHING: tuple[Any, ...] = (None, 0, False, [], {"type": "text"}, "auto")
+_NOTHING: tuple[Any, ...] = (None, 0, False, [], {}, {"type": "text"}, "auto")
 """What a field holds that asks for nothing."""
+_NEUTRAL: Mapping[str, Any] = {
+    "modalities": ["text"],
+    "repetition_penalty": 1,
+    "length_penalty": 1,
+    "best_of": 1,
+    "top_k": -1,
+}
+"""Field → what it holds besides, when it asks for nothing."""
+MOST_CHOICES = 16
 
 
 class _Open(BaseModel):
@@ -97,30 +106,36 @@ class ChatRequest(_Open):
 
     model: str
     messages: Annotated[list[Turn], Field(min_length=1, max_length=1024)]
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     max_completion_tokens: Annotated[int, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    n: Literal[1] | None = None
+    n: Annotated[int, Field(gt=0, le=MOST_CHOICES)] | None = None
     tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tool_choice: Any = None
     calipers: Own = Own()
 
-    def tuning(self, most_tokens: int) -> Tuning:
-        """How the model is to write; greedy where nothing is said."""
+    def tuning(self, most_tokens: int, choice: int = 0) -> Tuning:
+        """How the model is to write a choice; greedy where nothing is said, or no other allowed."""
         wanted = self.max_completion_tokens or self.max_tokens or most_tokens
         return Tuning(
-            temperature=self.temperature or 0.0,
+            temperature=0.0 if self.top_p == 0 else self.temperature or 0.0,
             top_p=self.top_p or 1.0,
             max_tokens=min(wanted, most_tokens),
-            seed=self.seed or 0,
+            seed=(self.seed or 0) + choice,
         )
 
     def extra(self) -> dict[str, Any]:
         """Fields that an endpoint may know."""
-        return dict(self.model_extra or {})
+        chosen = {} if self.tool_choice is None else {"tool_choice": self.tool_choice}
+        return {**(self.model_extra or {}), **chosen}
+
+    def offered(self) -> list[dict[str, Any]]:
+        """The client's tools, where a model on this machine may call them."""
+        return [] if self.tool_choice == "none" else self.tools or []
 
     def check_local(self) -> None:
         """Refuse what a model on this machine would not do as asked.
@@ -128,8 +143,12 @@ class ChatRequest(_Open):
         Raises:
             ToolError: ``unsupported_parameter``.
         """
-        for name, value in self.extra().items():
-            if name not in HARMLESS and value not in _NOTHING:
+        asked = self.extra() | {"n": None if self.n == 1 else self.n}
+        if self.tool_choice == "none":
+            del asked["tool_choice"]
+        for name, value in asked.items():
+            nothing = value in _NOTHING or value == _NEUTRAL.get(name)
+            if name not in HARMLESS and not nothing:
                 raise ToolError("unsupported_parameter", f"{name[:80]}: not known to this model")
 
 

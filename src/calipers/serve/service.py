@@ -12,7 +12,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -184,30 +184,49 @@ class _Service:
             raise ToolError("busy", "too many turns at once; try again later")
         self.receiving += 1
         try:
-            asked, turn = await self._begin(request)
+            asked, turns = await self._begin(request)
         finally:
             self.receiving -= 1
-        self.pending.add(turn.future)
-        turn.future.add_done_callback(self.pending.discard)
-        return await (self._streamed(asked, turn) if asked.stream else self._whole(request, turn))
+        for turn in turns:
+            self.pending.add(turn.future)
+            turn.future.add_done_callback(self.pending.discard)
+        if asked.stream:
+            return await self._streamed(asked, turns)
+        return await self._whole(request, turns)
 
-    async def _begin(self, request: Request) -> tuple[ChatRequest, _Turn]:
+    async def _begin(self, request: Request) -> tuple[ChatRequest, list[_Turn]]:
         asked = parse_request(await request.body())
         self._check(asked.model)
         if self.local:
             asked.check_local()
         work = partial(admit, asked, self.options.limits, self.options.fetching, self.local)
         heard = await anyio.to_thread.run_sync(work, limiter=self.decoding)
-        return asked, _Turn(self.pool, partial(self._saying, asked, heard))
+        choices = range(asked.n or 1)
+        return asked, [_Turn(self.pool, partial(self._saying, asked, heard, k)) for k in choices]
 
-    def _saying(self, asked: ChatRequest, heard: Conversation) -> Pieces:
-        tuned = self.speaker.tuned(asked.tuning(self.options.max_tokens), asked.extra())
+    def _saying(self, asked: ChatRequest, heard: Conversation, choice: int) -> Pieces:
+        tuned = self.speaker.tuned(asked.tuning(self.options.max_tokens, choice), asked.extra())
         if asked.tools:  # the client makes its calls itself
-            return tuned.stream(heard.messages, asked.tools)
+            return tuned.stream(heard.messages, asked.offered() if self.local else asked.tools)
         tool = asked.calipers.depth_tool or self.options.depth_tool
         return saying(tuned, heard.messages, heard.session, tool, self.options.budget)
 
-    async def _whole(self, request: Request, turn: _Turn) -> Response:
+    async def _whole(self, request: Request, turns: list[_Turn]) -> Response:
+        try:
+            heard = [await self._heard(request, turn) for turn in turns]
+        finally:
+            _stop(turns)
+        found = [end for _, end in heard]
+        choices = [_choice(k, *one) for k, one in enumerate(heard)]
+        if len(turns) > 1:
+            for choice, one in zip(choices, found):
+                choice |= _measured(one)
+        body = {"choices": choices, "usage": _usage(found)}
+        own = _measured(found[0]) if len(turns) == 1 else {}
+        return _json(self._head("chat.completion") | body | own)
+
+    async def _heard(self, request: Request, turn: _Turn) -> tuple[str, Said | Reply]:
+        """All that a turn says, while the client is there, and what it came to."""
         parts, looked = [], time.monotonic()
         async for text in turn.texts():
             parts.append(text)
@@ -215,44 +234,40 @@ class _Service:
                 looked = time.monotonic()
                 if await request.is_disconnected():
                     break
-        found = await turn.end()
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(parts).strip()}
-        if isinstance(found, Reply) and found.tool_calls:
-            message |= {"tool_calls": _calls(found), "content": message["content"] or None}
-        body = self._head("chat.completion") | {
-            "choices": [{"index": 0, "message": message, "finish_reason": _finish(found)}],
-            "usage": _usage(found),
-        }
-        return _json(body | _measured(turn, found))
+        return "".join(parts).strip(), await turn.end()
 
-    async def _streamed(self, asked: ChatRequest, turn: _Turn) -> Response:
+    async def _streamed(self, asked: ChatRequest, turns: list[_Turn]) -> Response:
         """Begin a stream when there is something to stream; before, errors have a status."""
-        texts = turn.texts()
-        first = await anext(texts, None)
-        if first is None:
-            await turn.end()
+        texts = turns[0].texts()
+        try:
+            first = await anext(texts, None)
+            if first is None:
+                await turns[0].end()
+        except BaseException:
+            _stop(turns)
+            raise
         usage = asked.stream_options is not None and asked.stream_options.include_usage
-        events = self._events(turn, texts, first, usage)
+        events = self._events(turns, texts, first, usage)
         return StreamingResponse(events, media_type="text/event-stream")
 
     async def _events(
-        self, turn: _Turn, texts: AsyncIterator[str], first: str | None, usage: bool
+        self, turns: list[_Turn], texts: AsyncIterator[str], first: str | None, usage: bool
     ) -> AsyncIterator[bytes]:
-        head = self._head("chat.completion.chunk")
-        yield _event(head, {"role": "assistant", "content": first or ""})
+        head, found = self._head("chat.completion.chunk"), []
         try:
-            async for text in texts:
-                yield _event(head, {"content": text})
-            found = await turn.end()
+            for number, turn in enumerate(turns):
+                said = {"role": "assistant", "content": "" if number else first or ""}
+                yield _event(head, said, number)
+                async for text in turn.texts() if number else texts:
+                    yield _event(head, {"content": text}, number)
+                found.append(await turn.end())
+                for event in _ending(head, number, found[-1]):
+                    yield event
         except ToolError as error:  # too late for a status
             yield b"data: " + error.problem.model_dump_json().encode() + b"\n\n"
             return
         finally:
-            turn.stopped.set()
-        if isinstance(found, Reply) and found.tool_calls:
-            calls = [{"index": k, **call} for k, call in enumerate(_calls(found))]
-            yield _event(head, {"tool_calls": calls})
-        yield _event(head, {}, _finish(found), **_measured(turn, found))
+            _stop(turns)
         if usage:
             yield b"data: " + _dumped(head | {"choices": [], "usage": _usage(found)}) + b"\n\n"
         yield b"data: [DONE]\n\n"
@@ -267,10 +282,32 @@ class _Service:
         }
 
 
+def _stop(turns: list[_Turn]) -> None:
+    """Let those end that nobody listens to any more."""
+    for turn in turns:
+        turn.stopped.set()
+
+
+def _choice(number: int, text: str, found: Said | Reply) -> dict[str, Any]:
+    """One of the answers of a whole response."""
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if isinstance(found, Reply) and found.tool_calls:
+        message |= {"tool_calls": _calls(found), "content": text or None}
+    return {"index": number, "message": message, "finish_reason": _finish(found)}
+
+
+def _ending(head: dict[str, Any], number: int, found: Said | Reply) -> Iterator[bytes]:
+    """The last events of a turn."""
+    if isinstance(found, Reply) and found.tool_calls:
+        calls = [{"index": k, **call} for k, call in enumerate(_calls(found))]
+        yield _event(head, {"tool_calls": calls}, number)
+    yield _event(head, {}, number, _finish(found), **_measured(found))
+
+
 def _event(
-    head: dict[str, Any], delta: dict[str, Any], finish: str | None = None, **more: Any
+    head: dict[str, Any], delta: dict[str, Any], number: int, finish: str | None = None, **more: Any
 ) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    choice = {"index": number, "delta": delta, "finish_reason": finish}
     return b"data: " + _dumped({**head, "choices": [choice], **more}) + b"\n\n"
 
 
@@ -280,8 +317,11 @@ def _finish(found: Said | Reply) -> str:
     return "length" if found.ended == "length" else "stop"
 
 
-def _usage(found: Said | Reply) -> dict[str, int]:
-    read, written = found.tokens_in or 0, found.tokens_out or 0
+def _usage(found: Sequence[Said | Reply]) -> dict[str, int]:
+    """Tokens of all turns."""
+    read, written = (
+        sum(getattr(one, name) or 0 for one in found) for name in ("tokens_in", "tokens_out")
+    )
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
@@ -292,7 +332,7 @@ def _calls(found: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def _measured(turn: _Turn, found: Said | Reply) -> dict[str, Any]:
+def _measured(found: Said | Reply) -> dict[str, Any]:
     """The field of our own: what was measured, and the budget that ended it."""
     if not isinstance(found, Said) or not found.calls:
         return {}
