@@ -18,7 +18,7 @@ from calipers.errors import UsageError
 from calipers.evals.evaluate import evaluate
 from calipers.evals.regions import Polygon
 from calipers.evals.report import Report
-from calipers.evals.tasks.table import TASKS
+from calipers.evals.tasks.table import TASKS, task
 
 PICTURE = {"bytes": b"", "path": "a.png"}
 
@@ -122,6 +122,34 @@ def test_sat_and_mmsi(tmp_path: Path) -> None:
     found = answered("mmsi-bench", put(tmp_path / "mmsi.json", rows), {"7": "``B``"})
     assert found.row("exact").right == 1
     assert found.row("exact").chance_adjusted == 1
+
+
+def test_sat_and_mmsi_in_every_rotation(tmp_path: Path) -> None:
+    row = {"question": "Did it turn?", "answers": ["left", "right"], "question_type": "t"}
+    rows = [row | {"correct_answer": "right"}, row | {"correct_answer": "left"}]
+    data = put(tmp_path / "sat.json", rows)
+    asked = {case.id: (case.question, case.truth) for case in task("sat-circular").cases(data)}
+    assert asked == {
+        "0": ("Did it turn?\n(A) left\n(B) right", "B"),
+        "0-1": ("Did it turn?\n(A) right\n(B) left", "A"),
+        "1": ("Did it turn?\n(A) left\n(B) right", "A"),
+        "1-1": ("Did it turn?\n(A) right\n(B) left", "B"),
+    }
+    found = answered("sat-circular", data, {"0": "B", "0-1": "right", "1": "A", "1-1": "A"})
+    assert found.row("exact").right == 3
+    assert found.sets["circular"][:2] == (1, 2)
+    assert answered("sat", data, {"0": "B", "1": "A"}).row("exact").right == 2
+    question = "Where is it?\nOptions: A: North, B: South, C: East, D: West"
+    rows = [{"id": 7, "question": question, "answer": "B", "question_type": "Positional"}]
+    data = put(tmp_path / "mmsi.json", rows)
+    cases = {case.id: case for case in task("mmsi-bench-circular").cases(data)}
+    assert [(name, case.truth) for name, case in cases.items()] == [
+        ("7", "B"), ("7-1", "A"), ("7-2", "D"), ("7-3", "C"),
+    ]  # fmt: skip
+    assert cases["7"].question == question
+    assert cases["7-1"].question.endswith("Options: A: South, B: East, C: West, D: North")
+    found = answered("mmsi-bench-circular", data, dict.fromkeys(cases, "South"))
+    assert found.sets["circular"][:2] == (1, 1)
 
 
 def test_spatialrgpt_bench(tmp_path: Path) -> None:
@@ -230,6 +258,12 @@ def test_robospatial_home(tmp_path: Path) -> None:
     assert found.overall["accuracy"] == pytest.approx(2 / 4)
     assert found.row("points-in-mask").mean.mean == pytest.approx(0.25)
     assert found.row("exact", "compatibility").no_answer == 1
+    only = {kind: put(tmp_path / f"{kind}.json", some) for kind, some in
+            {"words": rows[:2], "points": rows[2:3]}.items()}  # fmt: skip
+    found = answered("robospatial-home", only["words"], {"0": "No", "1": "No"})
+    assert found.overall["accuracy"] == pytest.approx(1 / 2)
+    found = answered("robospatial-home", only["points"], {"0": "[(0.7, 0.5)]"})
+    assert found.overall["accuracy"] == 1
 
 
 def test_refspatial_bench_in_parquet_and_in_folders(tmp_path: Path) -> None:

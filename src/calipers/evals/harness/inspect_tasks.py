@@ -1,12 +1,13 @@
 """Tasks and scorer for inspect_ai; found by its entry point, so only imported where it is used.
 
 ``inspect eval calipers/questions -T data=run/ --model openai/gpt-5`` asks a model the questions of
-a run; ``-T task=cv-bench -T data=CV-Bench/ -T images=CV-Bench/`` those of another benchmark, its
-pictures in a folder.
+a run; ``-T task=cv-bench -T data=CV-Bench/`` those of another benchmark, with the pictures in its
+files or, by ``-T images=FOLDER/``, in a folder. ``-T blind=true`` asks without pictures.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from inspect_ai import Task, task
@@ -34,7 +35,11 @@ _REASONS = {
 
 @task
 def questions(
-    data: str, task: str = "run", images: str | None = None, rules: str | None = None
+    data: str,
+    task: str = "run",
+    images: str | None = None,
+    rules: str | None = None,
+    blind: bool = False,
 ) -> Task:
     """The questions of a run, or of a benchmark's download, scored by named rules.
 
@@ -43,9 +48,14 @@ def questions(
         task: one of `calipers.evals.tasks.table.TASKS`.
         images: the folder of the pictures (default: where the run found them, or `data`).
         rules: names of rules, with commas between (default: those of each kind).
+        blind: show no pictures.
+
+    Raises:
+        UsageError: there are no such questions, or a picture is not there.
     """
-    folder = Path(images) if images else _pictures(task, Path(data))
-    cases = [case for case in benchmark(task).cases(data) if case.kind != "points"]
+    folder = None if blind else Path(images) if images else _pictures(task, Path(data))
+    found = benchmark(task).cases(data, pictures=not blind)
+    cases = [case for case in found if case.kind != "points"]
     if not cases:
         raise UsageError(f"{data}: holds no question that is answered with words")
     names = rules.split(",") if rules else None
@@ -68,14 +78,34 @@ def _names(cases: list[Case]) -> list[str]:
     return list(dict.fromkeys(name for kind in kinds for name in DEFAULT_RULES[kind]))
 
 
-def _sample(case: Case, folder: Path) -> Sample:
-    content: list[Content] = [
-        ContentImage(image=str(folder / name)) for name in case.images if name
-    ]
+def _sample(case: Case, folder: Path | None) -> Sample:
+    content: list[Content] = [] if folder is None else _shown(case, folder)
     asked = [ChatMessageUser(content=[*content, ContentText(text=prompt(case))])]
-    return Sample(
-        id=case.id, input=list(asked), target=str(case.truth), metadata={"case": to_record(case)}
-    )
+    record = to_record(replace(case, images=()))  # the pictures stand in the message
+    return Sample(id=case.id, input=list(asked), target=str(case.truth), metadata={"case": record})
+
+
+def _shown(case: Case, folder: Path) -> list[Content]:
+    """The pictures of a case.
+
+    Raises:
+        UsageError: there are none, or one is not there.
+    """
+    names = [name for name in case.images if name]
+    if not names:
+        raise UsageError(f"{case.id}: has no picture; -T blind=true asks without pictures")
+    return [ContentImage(image=_place(case, folder, name)) for name in names]
+
+
+def _place(case: Case, folder: Path, name: str) -> str:
+    """A picture's data URL, address, or path."""
+    if name.startswith(("data:", "http://", "https://")):
+        return name
+    if not (folder / name).is_file():
+        raise UsageError(
+            f"{case.id}: no picture at {folder / name}; give -T images=FOLDER, or -T blind=true"
+        )
+    return str(folder / name)
 
 
 @scorer(metrics={"*": [mean(), stderr()]})

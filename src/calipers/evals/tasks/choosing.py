@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
 from calipers.evals.extract import options
-from calipers.evals.tasks.records import Record, letter, picture, records, text
+from calipers.evals.tasks.records import Record, letter, picture, pictures, records, text
 
 LETTERS = "ABCDEFGH"
 
@@ -107,7 +108,7 @@ def _there(value: Any) -> bool:
 
 
 def sat(path: Path) -> Iterator[Case]:
-    """``array/SAT``: question, answers, correct_answer (its words), question_type."""
+    """``array/SAT``: image_bytes, question, answers, correct_answer (its words), question_type."""
     for number, (_, record) in enumerate(records(path)):
         choices = tuple(map(str, record.get("answers") or record.get("answer_choices") or ()))
         yield Case(
@@ -115,6 +116,7 @@ def sat(path: Path) -> Iterator[Case]:
             kind="option",
             truth=_place(record, choices),
             question=_listed(text(record, "question"), choices),
+            images=pictures(record, "image_bytes", "images", "image"),
             choices=choices,
             tags=(str(record.get("question_type") or "all types"),),
         )
@@ -128,8 +130,11 @@ def _place(record: Record, choices: Sequence[str]) -> str | None:
     return LETTERS[places[0]] if places else None
 
 
+_OPTIONS = "Options:"
+
+
 def mmsi(path: Path) -> Iterator[Case]:
-    """``RunsenXu/MMSI-Bench``: id, question with its options in it, answer, question_type."""
+    """``RunsenXu/MMSI-Bench``: id, images, question with its options, answer, question_type."""
     for number, (_, record) in enumerate(records(path)):
         question = text(record, "question")
         yield Case(
@@ -137,6 +142,44 @@ def mmsi(path: Path) -> Iterator[Case]:
             kind="option",
             truth=letter(text(record, "answer")),
             question=question,
-            choices=tuple(options(question.partition("Options:")[2]).values()),
+            images=pictures(record, "images", "image"),
+            choices=tuple(options(question.partition(_OPTIONS)[2]).values()),
             tags=(text(record, "question_type"),),
+        )
+
+
+def sat_circular(path: Path) -> Iterator[Case]:
+    """SAT with its options in every rotation; a question is right when it is right in all."""
+    for case in sat(path):
+        head = case.question.removesuffix(_listed("", case.choices))
+        yield from _rotations(case, [_listed(head, order) for order in _orders(case.choices)])
+
+
+def mmsi_circular(path: Path) -> Iterator[Case]:
+    """MMSI-Bench in the same way."""
+    for case in mmsi(path):
+        head = case.question.partition(_OPTIONS)[0] + _OPTIONS
+        told = (
+            ", ".join(f"{a}: {b}" for a, b in zip(LETTERS, order))
+            for order in _orders(case.choices)
+        )
+        yield from _rotations(case, [f"{head} {text}" for text in told])
+
+
+def _orders(choices: Sequence[str]) -> list[tuple[str, ...]]:
+    return [(*choices[k:], *choices[:k]) for k in range(len(choices))]
+
+
+def _rotations(case: Case, questions: Sequence[str]) -> Iterator[Case]:
+    """A case, and its rotations by 1, 2, …: "7", "7-1", "7-2"."""
+    place = None if case.truth is None else LETTERS.index(case.truth)
+    for k, (question, order) in enumerate(zip(questions, _orders(case.choices))):
+        yield replace(
+            case,
+            id=f"{case.id}-{k}" if k else case.id,
+            truth=None if place is None else LETTERS[(place - k) % len(order)],
+            question=question if k else case.question,
+            choices=order,
+            cluster=case.cluster or case.id,
+            sets={"circular": case.id},
         )

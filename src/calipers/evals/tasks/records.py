@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +94,54 @@ def text(record: Record, name: str, *others: str) -> str:
     raise UsageError(f"a record has no {name!r}, only {', '.join(map(repr, record))}")
 
 
+SIGNS: Mapping[bytes, str] = {
+    b"\x89PNG": "png",
+    b"\xff\xd8": "jpeg",
+    b"RIFF": "webp",
+    b"GIF8": "gif",
+}
+"""How the bytes of a picture begin → their type."""
+
+
 def picture(value: Any) -> str:
-    """The path of a picture, whether it is given alone or with its bytes; "" without one."""
+    """The picture of a field, as a data URL of its bytes, else its path; "" without one.
+
+    Args:
+        value: a path, the bytes, the bytes in base64, or a record of bytes and path.
+    """
     if isinstance(value, dict):
-        value = value.get("path")
-    return value if isinstance(value, str) and len(value) < 1000 else ""
+        return picture(value.get("bytes") or None) or picture(value.get("path"))
+    if isinstance(value, bytes):
+        return _url(value, base64.b64encode(value).decode())
+    if not isinstance(value, str) or len(value) < 1000 or value.startswith("data:"):
+        return value if isinstance(value, str) else ""
+    try:
+        return _url(base64.b64decode(value[:16]), value)
+    except ValueError:
+        return ""
+
+
+def pictures(record: Record, *names: str) -> tuple[str, ...]:
+    """All pictures of some fields that hold one or a list of them."""
+    values = [record.get(name) for name in names]
+    each = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return tuple(found for found in map(picture, each) if found)
+
+
+def _url(begin: bytes, text: str) -> str:
+    kind = next((kind for sign, kind in SIGNS.items() if begin.startswith(sign)), None)
+    return f"data:image/{kind};base64,{text}" if kind else ""
+
+
+def short(name: str) -> str:
+    """A picture's name; of a data URL a few letters that stand for its bytes.
+
+    >>> short("a.png"), short("data:image/png;base64,YWJj")
+    ('a.png', 'bytes-fb2b7571a1529a27')
+    """
+    if not name.startswith("data:"):
+        return name
+    return f"bytes-{blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
 def letter(answer: str) -> str | None:

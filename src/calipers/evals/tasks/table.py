@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
 from calipers.evals.report import Find, Overall, mean_of
 from calipers.evals.tasks import choosing, measuring, pairs, pointing, run
+from calipers.evals.tasks.records import short
 
 Published = Callable[[Path, Mapping[str, str]], dict[str, float | None]]
 
@@ -32,8 +34,12 @@ class Task:
     overall: Mapping[str, Overall] = field(default_factory=dict)
     published: Published | None = None
 
-    def cases(self, path: str | Path) -> list[Case]:
+    def cases(self, path: str | Path, pictures: bool = False) -> list[Case]:
         """All questions.
+
+        Args:
+            path: the download.
+            pictures: keep the pictures that stand in it as data URLs; else short names for them.
 
         Raises:
             UsageError: the download is not there or has another form; the message says what.
@@ -42,10 +48,17 @@ class Task:
         if not found.exists():
             raise UsageError(f"{found}: is not there")
         try:
-            return list(self.read(found))
+            return [one if pictures else _light(one) for one in self.read(found)]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             what = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise UsageError(f"{found}: a record has another form ({what})") from error
+
+
+def _light(case: Case) -> Case:
+    """A case without the bytes of its pictures."""
+    if not any(name.startswith("data:") for name in case.images):
+        return case
+    return replace(case, images=tuple(map(short, case.images)))
 
 
 def _cv_bench(find: Find) -> float | None:
@@ -68,9 +81,13 @@ def _vsi(find: Find) -> float | None:
 
 
 def _robo_spatial(find: Find) -> float | None:
-    """Right questions of all: yes or no, and the first point."""
-    rows = [find("exact", "all"), find("first-point-in-mask", "all")]
-    return sum(row.right for row in rows) / sum(row.mean.points for row in rows)
+    """Right questions of all: yes or no, and the first point; a file may have one kind only."""
+    rows = []
+    for name in ("exact", "first-point-in-mask"):
+        with suppress(KeyError):
+            rows.append(find(name, "all"))
+    points = sum(row.mean.points for row in rows)
+    return sum(row.right for row in rows) / points if points else None
 
 
 TASKS: Mapping[str, Task] = {
@@ -112,12 +129,21 @@ TASKS: Mapping[str, Task] = {
 """Name → task."""
 
 
+CIRCULAR: Mapping[str, Task] = {
+    "sat-circular": replace(TASKS["sat"], read=choosing.sat_circular),
+    "mmsi-bench-circular": replace(TASKS["mmsi-bench"], read=choosing.mmsi_circular),
+}
+"""The same data with the options in every rotation, which a model has to be asked apart."""
+
+
 def task(name: str) -> Task:
     """A task by its name.
 
     Raises:
         UsageError: there is none.
     """
+    if name in CIRCULAR:
+        return CIRCULAR[name]
     if name not in TASKS:
-        raise UsageError(f"eval: wanted one of {', '.join(TASKS)}, got {name!r}")
+        raise UsageError(f"eval: wanted one of {', '.join((*TASKS, *CIRCULAR))}, got {name!r}")
     return TASKS[name]
