@@ -170,6 +170,9 @@ def test_texts_are_those_of_a_person(value_m, u):
         ("2 yards", 1.8288, 0.4572),
         ("The 3 in the box are 2.5 m away", 2.5, 0.25),
         (".5 m", 0.5, 0.05),
+        ("30 dm", 3.0, 0.5),
+        ("80cms", 0.8, 0.05),
+        ("5ft3in", 1.6002, 0.0127),
     ],
 )
 def test_human_writings(text, value_m, half_width_m):
@@ -179,7 +182,23 @@ def test_human_writings(text, value_m, half_width_m):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yes", "3", "meters", "2-3 m", "-3 m", "2 m or 3 m", "3 mice", "3 m²", "4 in the box"],
+    [
+        "",
+        "yes",
+        "3",
+        "meters",
+        "2-3 m",
+        "-3 m",
+        "2 m or 3 m",
+        "3 mice",
+        "3 m²",
+        "4 in the box",
+        "3 m/s",
+        "60 km/h",
+        "3.5m2",
+        "2 meters squared",
+        "1 foot per step",
+    ],
 )
 def test_what_is_not_one_length(text):
     with pytest.raises(DataError, match="length: wanted"):

@@ -271,23 +271,26 @@ _IMPERIAL: _Row = (
 )
 
 UNITS_M = {
-    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 0.001),
-    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 0.01),
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
-    **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), 1000.0),
+    **dict.fromkeys(("µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-6),
+    **dict.fromkeys(("mm", "mms", "millimeter", "millimeters", "millimetre", "millimetres"), 0.001),
+    **dict.fromkeys(("cm", "cms", "centimeter", "centimeters", "centimetre", "centimetres"), 0.01),
+    **dict.fromkeys(("dm", "decimeter", "decimeters", "decimetre", "decimetres"), 0.1),
+    **dict.fromkeys(("m", "mtr", "mtrs", "mts", "meter", "meters", "metre", "metres"), 1.0),
+    **dict.fromkeys(("km", "kms", "kilometer", "kilometers", "kilometre", "kilometres"), 1000.0),
     **dict.fromkeys(("in", "inch", "inches", '"', "″", "”"), INCH_M),
     **dict.fromkeys(("ft", "foot", "feet", "'", "′", "’"), FOOT_M),
-    **dict.fromkeys(("yd", "yard", "yards"), 0.9144),
+    **dict.fromkeys(("yd", "yds", "yard", "yards"), 0.9144),
     **dict.fromkeys(("mi", "mile", "miles"), MILE_M),
 }
 """What a unit of length is called → its metres."""
 _SYMBOLS = "\"″”'′’"
 _WORDS = "|".join(sorted((u for u in UNITS_M if u not in _SYMBOLS), key=len, reverse=True))
-# A number with its unit. A sign or a dash before it ("-3 m", "2-3 m") is not one plain length, and
-# "3 in the box" is not three inches.
+# A number with its unit. A sign or a dash before it ("-3 m", "2-3 m") is not one plain length,
+# "3 in the box" is not three inches, and "3 m/s", "3 m2" and "3 feet squared" are no lengths.
+_NO_LENGTH = r"\s*/\s*[A-Za-z]|\s+(?:per|squared|cubed)\b|[23](?![\w\"″”.])"
 _LENGTH = re.compile(
     rf"(?<![\w.,+−–-])(?<!\d )(\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)\s*-?\s*"
-    rf"(?:({_WORDS})(?![A-Za-z²³^])|([{_SYMBOLS}]))",
+    rf"(?:({_WORDS})(?![A-Za-z²³^])(?!{_NO_LENGTH})|([{_SYMBOLS}]))",
     re.IGNORECASE,
 )
 _INCHES_AFTER_FEET = re.compile(

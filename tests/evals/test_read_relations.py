@@ -31,6 +31,10 @@ PAIR = ("the red mug", "the box")
         ("They are about the same height.", "tall", 0),
         ("The mug and the boxes.", "tall", None),
         ("It is a tall order to say what is shorter.", "tall", 1),
+        ("No, it is shorter.", "tall", -1),
+        ("The second one is taller.", "tall", -1),
+        ("The other one is taller.", "tall", -1),
+        ("The other one is taller than the red mug.", "tall", -1),
     ],
 )
 def test_by_hand(text: str, quantity: str, says: int | None) -> None:
@@ -45,6 +49,68 @@ def test_which_one() -> None:
     assert read_which("The box; it has the smaller depth.", PAIR, "behind", -1) == "B"
     assert read_which("Neither.", PAIR, "tall", 1) == "same"
     assert read_which("The cupboard", ("the cup", "the cupboard"), "big", 1) == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("The second one is taller.", "B"),
+        ("The second", "B"),
+        ("The latter.", "B"),
+        ("The latter is taller.", "B"),
+        ("The former is taller than the latter.", "A"),
+        ("The first is shorter than the second.", "B"),
+        ("First, that is hard to say.", None),
+        ("The box is the first from the left.", "B"),
+        ("taller: box", "B"),
+        ("Shorter: the box.", "A"),
+        ("Which is taller, the red mug or the box? The box.", "B"),
+        ("It is taller.", None),
+        ("Taller.", None),
+        ("The one on the left is taller.", None),
+        ("The other one is taller.", None),
+        ("The red mug is shorter. The other one is taller.", "B"),
+        ("The other one is taller than the red mug.", "B"),
+        ("The red mug is taller than the other one.", "A"),
+    ],
+)
+def test_which_one_needs_a_name_or_an_order(text: str, says: str | None) -> None:
+    assert read_which(text, PAIR, "tall", 1) == says
+
+
+REGIONS = ("Region [0]", "Region [1]")
+
+
+@pytest.mark.parametrize("name", ["Region [1]", "Region 1", "region 1", "[1]", "the Region [1]"])
+@pytest.mark.parametrize(
+    ("template", "quantity", "sign"),
+    [
+        ("{}.", "big", 1),
+        ("{} is taller.", "tall", 1),
+        ("With more height is {}.", "tall", 1),
+        ("Standing shorter between the two is {}.", "tall", -1),
+        ("From the viewer's perspective, {} appears more on the left side.", "left", 1),
+        ("Positioned to the right is {}.", "left", -1),
+        ("Positioned lower is {}.", "above", -1),
+        ("{} is more backward.", "behind", 1),
+        ("{} is more forward.", "behind", -1),
+        ("{} is taller than Region [0].", "tall", 1),
+    ],
+)
+def test_regions_by_number_in_the_templates_of_spatialrgpt(
+    name: str, template: str, quantity: str, sign: int
+) -> None:
+    assert read_which(template.format(name), REGIONS, quantity, sign) == "B"
+    other = template.format(name).replace("[0]", "[2]").replace("1", "0").replace("[2]", "[1]")
+    assert read_which(other, REGIONS, quantity, sign) == "A"
+    if "[0]" not in template:
+        assert read_which(template.format("Region 10"), REGIONS, quantity, sign) is None
+
+
+@pytest.mark.parametrize(("text", "says"), [("That is True.", "yes"), ("That is False.", "no")])
+def test_truths_of_spatialrgpt_are_not_lost(text: str, says: str) -> None:
+    region = Case("a", "compare-yes-no", says, names=REGIONS, compares=("behind", 1))
+    assert region.read(text) == says
 
 
 OBJECTS = [

@@ -125,7 +125,10 @@ def test_size_gives_thirds(
     [
         (("4", "2"), 100.0, {"right": 2}),
         (("3", "2"), 87.5, {"wrong": 1, "right": 1}),
-        (("40", "2"), 50.0, {"wrong": 1, "right": 1}),
+        (("9", "2"), 37.5, {"wrong": 1, "right": 1}),  # 125 % off, no limit
+        (("40", "2"), -350.0, {"wrong": 1, "right": 1}),
+        (("<think>4? 3?</think>4", "2"), 50.0, {"right": 2}),
+        (("<think>4, or perhaps", "2"), 50.0, {"no answer": 1, "right": 1}),
         (("four cups", "2"), 50.0, {"right": 2}),
         (("many", "2"), 50.0, {"unread": 1, "right": 1}),
     ],
@@ -146,6 +149,8 @@ def test_counting_in_percent_and_exactly(
         ("1560 mm", "wrong"),
         ("152 cm away", "right"),
         ("Depth: 1520", "right"),
+        ("<think>1.4 m?</think>1520", "right"),
+        ("1520 kg", "unread"),
         ("far", "unread"),
         ("", "no answer"),
     ],

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from calipers.errors import DataError
-from calipers.evals.quantities import NUMBER_WORDS, in_digits
+from calipers.evals.numerals import in_digits, upright
+from calipers.evals.quantities import ENDLESS, read_length
 from calipers.units import parse_length
 
 _THOUGHT = re.compile(r"^.*</(?:think|thinking|thought)>", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(r"<(?:think|thinking|thought)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
 _ANSWER_LINE = re.compile(
     r"(?:final answer|(?<![\w\"'])answer)\**\s*(?:is\b|[:=])\s*\**\s*(?=\S)", re.IGNORECASE
@@ -25,14 +27,19 @@ def final(text: str) -> str:
     """The part of a response that counts.
 
     What follows ``</think>``; of that the last ``<answer>…</answer>``, else the last
-    ``\\boxed{…}``, else what follows the last "answer:" or "the answer is".
+    ``\\boxed{…}``, else what follows the last "answer:" or "the answer is". Of thoughts that do
+    not end nothing counts but an ``<answer>…</answer>``.
 
     >>> final("<think>1 m?</think>So <answer>2 m</answer>"), final("First 1 m. Final answer: 3 m")
     ('2 m', '3 m')
+    >>> final("<think>The door is 2 m, so the chair is 1 m, or perhaps")
+    ''
     """
-    if "</" in text:
+    if "<" in text:
         text = _THOUGHT.sub("", text, count=1)
         tagged: list[str] = _ANSWER_TAG.findall(text)
+        if _THINKING.search(text):
+            return tagged[-1].strip() if tagged and "</answer>" in text.lower() else ""
         if tagged:
             return tagged[-1].strip()
     if "boxed{" in text:
@@ -77,12 +84,18 @@ _NOT_A_NO = re.compile(
     re.IGNORECASE,
 )
 _LETTERS = re.compile(r"[a-z]+(?:['’][a-z]+)?")
+_TRUTH = re.compile(
+    r"(\bnot |n['’]t )?\b(true|false)\b"
+    r"(?!-|\s+(?!that\b|because\b|since\b|as\b|for\b|in\b|here\b)[a-z])"
+)
+"""A statement that something is true; "the true height" is none."""
 
 
 def read_yes_no(text: str) -> str | None:
     """Read "yes" or "no" where that is the first word, or the only one of both.
 
-    Of "true", "correct", "indeed", "false", … only the first word counts.
+    "That is true" is a yes where neither is said, "That is not true" a no. Of "correct", "indeed",
+    "wrong", … only the first word counts.
 
     >>> read_yes_no("Yes, it is."), read_yes_no("Not sure."), read_yes_no("I would say no.")
     ('yes', None, 'no')
@@ -97,11 +110,19 @@ def read_yes_no(text: str) -> str | None:
     if words[0] in _NO:
         return "no"
     found = {word for word in words if word in ("yes", "no")}
+    if not found and ("true" in words or "false" in words):
+        found = {_truth(match) for match in _TRUTH.finditer(text.lower())}
     return found.pop() if len(found) == 1 else None
 
 
-_COUNTS = {**NUMBER_WORDS, "none": 0, "no": 0}
+def _truth(match: re.Match[str]) -> str:
+    return "yes" if (match[2] == "true") != bool(match[1]) else "no"
+
+
+_COUNTS = {"none": 0, "no": 0}
 _COUNT_WORDS = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
+MOST = 1e15
+"""A count beyond is no answer."""
 
 
 def read_count(text: str) -> int | None:
@@ -109,10 +130,13 @@ def read_count(text: str) -> int | None:
 
     >>> read_count("There are two cups."), read_count("3"), read_count("2 or 3"), read_count("many")
     (2, 3, None, None)
+    >>> read_count("twenty-one"), read_count("3.0"), read_count("2.5")
+    (21, 3, None)
     """
-    words = _COUNT_WORDS.findall(text.lower())
-    found = {_COUNTS[w] if w in _COUNTS else int(w) for w in words if w in _COUNTS or w.isdigit()}
-    return found.pop() if len(found) == 1 else None
+    words = _COUNT_WORDS.findall(in_digits(upright(text)).lower())
+    found = {_COUNTS.get(word, word) for word in words if word in _COUNTS or word[0].isdigit()}
+    whole = {int(number) for number in map(float, found) if number.is_integer() and number < MOST}
+    return whole.pop() if len(whole) == 1 else None
 
 
 _PLAIN_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w%])")
@@ -126,7 +150,8 @@ def read_number(text: str, last: bool = True) -> float | None:
     """
     found = _PLAIN_NUMBER.findall(text) or _PLAIN_NUMBER.findall(in_digits(text))
     if found:
-        return float(found[-1 if last else 0].replace(",", ""))
+        number = float(found[-1 if last else 0].replace(",", ""))
+        return number if abs(number) < ENDLESS else None
     return 0.0 if re.search(r"\bnone\b|^no\b(?! idea| clue)", text, re.IGNORECASE) else None
 
 
@@ -137,6 +162,14 @@ _LETTER = re.compile(
     r"(?<![\w'’])(?:([B-HJ-Z])|(A|I)(?!['’]|\s+(?!is\b|or\b|and\b)[a-z]))(?![\w'’])"
 )
 """An option's letter; "A" before a word is an article, and "I" a person."""
+
+
+_HEDGED = re.compile(
+    r"\W*(?:option |choice )?([A-Z])\W*?(?:[,/;&]|\bor\b|\band\b)\W*(?:option |choice )?([A-Z])"
+    r"(?![\w'’]|\s+(?!or\b|and\b)[a-z])",
+    re.IGNORECASE,
+)
+"""Two letters at the start, neither of them marked as the answer."""
 
 
 def options(question: str) -> dict[str, str]:
@@ -171,7 +204,7 @@ def read_option(text: str, choices: Mapping[str, str]) -> str | None:
     """
     known = choices.keys() or set("ABCDEF")
     first = _LEADING.match(text)
-    if first and first[1].upper() in known and not re.search(r"\b(?:or|and|/)\b", text[:12]):
+    if first and first[1].upper() in known and not _hedges(text, known):
         return first[1].upper()
     for pattern in (_IN_BRACKETS, _LETTER):
         said = {match[match.lastindex or 0].upper() for match in pattern.finditer(text)} & set(
@@ -180,6 +213,14 @@ def read_option(text: str, choices: Mapping[str, str]) -> str | None:
         if said:
             return said.pop() if len(said) == 1 else None
     return _by_words(text.casefold(), choices)
+
+
+def _hedges(text: str, known: Collection[str]) -> bool:
+    """Whether a text starts with two letters of options."""
+    if re.search(r"\b(?:or|and|/)\b", text[:12]):
+        return True
+    both = _HEDGED.match(text)
+    return both is not None and both[1].upper() != both[2].upper() and both[2].upper() in known
 
 
 def _by_words(text: str, choices: Mapping[str, str]) -> str | None:
@@ -229,6 +270,7 @@ _PAIR = re.compile(rf"[(\[]\s*({_FLOAT})\s*,\s*({_FLOAT})\s*[)\]]")
 _MOLMO = re.compile(rf'x\d*\s*=\s*"\s*({_FLOAT})"\s+y\d*\s*=\s*"\s*({_FLOAT})"')
 _MOLMO2 = re.compile(r'coords\s*=\s*"([^"]*)"')
 _POINT_2D = re.compile(rf'"point(?:_2d)?"\s*:\s*\[\s*({_FLOAT})\s*,\s*({_FLOAT})\s*\]')
+_LOC = re.compile(r"(?<!>)<loc(\d{4})><loc(\d{4})>(?!<loc)")
 POINT_SCALES = {"share": 1.0, "percent": 100.0, "thousand": 1000.0}
 """What stands for the whole width and height, by the name of the notation."""
 
@@ -239,8 +281,8 @@ def read_points(text: str, notation: str = "share") -> Points | None:
     """Points as shares of width and height, in the order of the text; None without any.
 
     Molmo's ``<point x= y=>`` are percent, ``{"point_2d": [x, y]}`` (Qwen) and Molmo 2's ``coords``
-    thousandths; plain pairs are what `notation` says. Nothing is clipped: a point outside of the
-    picture stays outside.
+    thousandths, PaliGemma's ``<loc0256><loc0512>`` y before x in parts of 1024; plain pairs are
+    what `notation` says. Nothing is clipped: a point outside of the picture stays outside.
 
     Args:
         text: a model's answer.
@@ -253,6 +295,8 @@ def read_points(text: str, notation: str = "share") -> Points | None:
         found = pattern.findall(text)
         if found:
             return tuple((float(x) / scale, float(y) / scale) for x, y in found)
+    if places := _LOC.findall(text):
+        return tuple((int(x) / 1024, int(y) / 1024) for y, x in places)
     coords = _MOLMO2.findall(text)
     if coords:
         return _molmo2(coords)
@@ -273,14 +317,15 @@ def _molmo2(coords: Sequence[str]) -> Points | None:
 def read_depth(text: str) -> float | None:
     """Metres of the one length in a text; a number without a unit is millimetres.
 
-    >>> read_depth("1520"), read_depth("It is 1.52 m away."), read_depth("far")
-    (1.52, 1.52, None)
+    >>> read_depth("1520"), read_depth("It is 1.52 m away."), read_depth("far"), read_depth("3 kg")
+    (1.52, 1.52, None, None)
     """
     try:
         return parse_length(text)
     except DataError:
         bare = re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\d)", text)
-        return float(bare[0]) / 1000 if len(bare) == 1 else None
+        found = read_length(text, unit="mm") if len(bare) == 1 else None
+        return None if found is None else found.value
 
 
 def polygon(text: str) -> Points | None:

@@ -3,14 +3,19 @@
 A text is read clause by clause. In a clause a word of either side ("taller", "shorter") says how
 its subject compares with the other thing. The subject is the first thing named that does not follow
 "than", "compared with", "left of" and the like; a clause that names neither speaks of what the one
-before spoke of, at first of the first one of the question, and one that names only what is compared
-with speaks of the other.
+before spoke of, and one that names only what is compared with speaks of the other.
+
+Where no clause before named a thing, the subject is the first one of a question that asks about it
+("Is the mug taller than the box?" "No, it is shorter."); asked which of two, it is not known, and a
+thing that follows on its own is it ("taller: the box"). "Region 1" and "[1]" are "Region [1]", and
+where nothing is named "the former", "the second one" are things by their order.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 Pattern = re.Pattern[str]
 
@@ -59,6 +64,11 @@ _COMPARED = re.compile(
     r"|\bbehind|\babove|\bbelow|\bbeneath|\bunder|\bover|\bfrom|\bnext to|\bunlike)"
     r"\s+(?:the |a |an )?$"
 )
+_REGION = re.compile(r"region \[(\d+)\]")
+_THING = r"(?: (?:one|object|item|thing|region)\b)?"
+_VERB = r"(?:is|has|isn['’]t|appears|looks|stands|seems|lies|sits|extends|reaches)\b"
+_OTHER = re.compile(rf"\b(?:the|its) other{_THING}(?=\W*$|[.,;:!?]| {_VERB})")
+_JOINED = re.compile("[\1\2],? (?:and|or|versus|vs\\.?) (?:the |an? )?[\1\2]")
 _ARTICLE = re.compile(r"^(?:the|an?) ", re.IGNORECASE)
 
 
@@ -78,20 +88,29 @@ def read_comparison(text: str, names: tuple[str, str], quantity: str) -> int | N
     >>> [read_comparison(text, pair, "left") for text in ("To the right.", "Hard to say.")]
     [-1, None]
     """
-    folded = _folded(text, names)
+    return _comparison(_folded(text, names), quantity, 1)
+
+
+def _comparison(folded: str, quantity: str, subject: int) -> int | None:
+    """As `read_comparison`; the subject is 0 as long as it is not known."""
     if _SAME.search(folded):
         return 0
     turned: int | None = None
-    subject = 1
+    waiting: int | None = None  # what is said of a thing that was not named yet
     for clause in _CLAUSE.split(folded):
-        subject = _subject(clause) or subject
-        side = _side(clause, quantity)
-        if side is None:
+        side, named = _side(clause, quantity), _subject(clause, subject)
+        negated = _NEGATION.search(clause) is not None
+        if side is None and _JOINED.search(clause):
             continue
-        said = side * subject
-        if not _NEGATION.search(clause):
-            return said
-        turned = -said if turned is None else turned
+        subject = named or subject
+        if side is None and waiting and named and not negated:
+            return waiting * named
+        if side is None or not subject:
+            waiting = waiting if side is None or negated else side
+            continue
+        if not negated:
+            return side * subject
+        turned = -side * subject if turned is None else turned
     return turned
 
 
@@ -102,18 +121,29 @@ def read_which(text: str, names: tuple[str, str], quantity: str, sign: int) -> s
     'A'
     >>> read_which("The box is shorter than the mug.", ("the mug", "the box"), "tall", 1)
     'A'
+    >>> [read_which(t, ("the mug", "the box"), "tall", 1) for t in ("The latter.", "That one.")]
+    ['B', None]
     """
-    said = read_comparison(text, names, quantity)
+    folded = _folded(text, names)
+    said = _comparison(folded, quantity, 0)
     if said is not None:
         return "same" if said == 0 else "A" if said * sign > 0 else "B"
-    folded = _folded(text, names)
     named = [mark for mark in (_FIRST, _SECOND) if mark in folded]
     if len(named) != 1 or _NEGATION.search(folded):
         return None
     return "A" if named[0] == _FIRST else "B"
 
 
-_FIRST, _SECOND = "\1", "\2"
+_FIRST, _SECOND, _NOT_THIS = "\1", "\2", "\3"
+_BY_ORDER = tuple(
+    (
+        re.compile(
+            rf"\bthe (?:{words}){_THING}(?=\W*$|[.,;:!?]| {_VERB})|^\W*(?:{words}){_THING}(?=\W*$)"
+        ),
+        mark,
+    )
+    for words, mark in (("first|former", _FIRST), ("second|latter", _SECOND))
+)
 
 
 def _folded(text: str, names: tuple[str, str]) -> str:
@@ -122,8 +152,25 @@ def _folded(text: str, names: tuple[str, str]) -> str:
     first, second = (_ARTICLE.sub("", name).casefold().strip() for name in names)
     for name, mark in sorted(((first, _FIRST), (second, _SECOND)), key=lambda pair: -len(pair[0])):
         if name:
-            folded = _replaced(folded, name, mark)
+            region = _REGION.fullmatch(name)
+            folded = (
+                _region(region[1]).sub(mark, folded) if region else _replaced(folded, name, mark)
+            )
+    if "other" in folded:
+        folded = _OTHER.sub(_NOT_THIS, folded)
+    return folded if _FIRST in folded or _SECOND in folded else _by_order(folded)
+
+
+def _by_order(folded: str) -> str:
+    for pattern, mark in _BY_ORDER:
+        folded = pattern.sub(mark, folded)
     return folded
+
+
+@cache
+def _region(number: str) -> Pattern:
+    """What a region is called: "Region [0]", "region 0", "[0]"."""
+    return re.compile(rf"\bregions?[\s_#]*(?:\[{number}\]|{number}\b)|\[{number}\]")
 
 
 def _replaced(text: str, name: str, mark: str) -> str:
@@ -147,13 +194,16 @@ def _side(clause: str, quantity: str) -> int | None:
     return 1 if more.start() < less.start() else -1
 
 
-def _subject(clause: str) -> int:
-    """1 where a clause speaks of the first thing, −1 of the second, 0 of neither by name."""
+def _subject(clause: str, before: int) -> int:
+    """1 where a clause speaks of the first thing, −1 of the second, 0 of neither by name.
+
+    "The other one" is the one that the clauses before did not speak of.
+    """
+    which = {_FIRST: 1, _SECOND: -1, _NOT_THIS: -before}
     compared_with = 0
     for place, character in enumerate(clause):
-        if character in (_FIRST, _SECOND):
-            which = 1 if character == _FIRST else -1
+        if which.get(character):
             if not _COMPARED.search(clause, 0, place):
-                return which
-            compared_with = compared_with or which
+                return which[character]
+            compared_with = compared_with or which[character]
     return -compared_with

@@ -107,18 +107,20 @@ def read_all(cases: Sequence[Case], answers: Mapping[str, str]) -> tuple[list[An
     status: list[Status] = []
     for case in cases:
         text = answers.get(case.id)
-        found = case.read(final(text)) if text else None
+        part = final(text) if text else text
+        found = case.read(part) if part else None
         said.append(found)
-        status.append("read" if found is not None else _why(text))
+        status.append("read" if found is not None else _why(part))
     return said, status
 
 
-def _why(text: str | None) -> Status:
-    if text is None:
+def _why(part: str | None) -> Status:
+    """Why nothing was read in the part of an answer that counts."""
+    if part is None:
         return "missing"
-    if not text.strip():
+    if not part:
         return "empty"
-    return "refusal" if is_refusal(text) else "unread"
+    return "refusal" if is_refusal(part) else "unread"
 
 
 def judge(

@@ -16,9 +16,11 @@ depth                  none is published; here: within   within 2 %
 multistep              none                              see `calipers.evals.multistep_score`
 =====================  ================================  ========================================
 
-Under the published rule of counting a response that is no number ends the program; here it counts
-as 100 % off, and an error is at most 100 %. Under the exact rules wrong, no answer (the file lacks
-it) and unread (nothing could be taken from it) are counted apart; neither of the last two is right.
+Under the published rule of counting an error has no limit (9 instead of 4 is 125 % off, so a score
+can be below zero), and a response that is no number ends the program; here that counts as 100 %
+off, and so does any number where the true one is 0. Under the exact rules what counts is the final
+part of a response, and wrong, no answer (the file lacks it, or it ends within its thoughts) and
+unread (nothing could be taken from it) are counted apart; neither of the last two is right.
 """
 
 from __future__ import annotations
@@ -29,7 +31,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calipers.errors import DataError
-from calipers.evals.extract import options, read_count, read_depth, read_option, read_yes_no
+from calipers.evals.extract import (
+    final,
+    options,
+    read_count,
+    read_depth,
+    read_option,
+    read_yes_no,
+)
 from calipers.evals.intervals import Share
 from calipers.evals.multistep_score import is_right
 from calipers.evals.spatialbench import COLUMNS, PAIRED, Item
@@ -116,18 +125,19 @@ def _counts(said: Said) -> float:
 
 
 def _count_error(item: Item, response: str) -> float:
-    """Percent, at most 100; of a true count of zero all or nothing."""
+    """Percent, without a limit; of a true count of zero all or nothing."""
     try:
         told, true = int(response), int(item.answer)
     except ValueError:
         return 100.0
     if true == 0:
         return 0.0 if told == 0 else 100.0
-    return min(100.0, 100 * abs(told - true) / true)
+    return 100 * abs(told - true) / true
 
 
 def _depths(said: Said) -> float:
-    return 100 * sum(_depth_within(i, r, DEPTH_LOOSE) == "right" for i, r in said) / len(said)
+    right = [_depth_within(i, final(r), DEPTH_LOOSE) == "right" for i, r in said]
+    return 100 * sum(right) / len(said)
 
 
 def _no_rule(said: Said) -> None:
@@ -146,7 +156,8 @@ _PUBLISHED: Mapping[str, Callable[[Said], float]] = {
 
 def verdict(item: Item, response: str | None) -> Verdict:
     """Judge one response by the exact rule of its column."""
-    if response is None or not response.strip():
+    response = final(response or "")
+    if not response:
         return "no answer"
     if item.column == "depth":
         return _depth_within(item, response, DEPTH_EXACT)
@@ -173,7 +184,7 @@ def _same_text(a: str, b: str) -> bool:
 def _depth_within(item: Item, response: str, tolerance: float) -> Verdict:
     true, said = read_depth(item.answer), read_depth(response)
     if said is None or true is None:
-        return "unread" if response.strip() else "no answer"
+        return "unread"
     return "right" if abs(said - true) <= tolerance * true else "wrong"
 
 

@@ -18,8 +18,9 @@ from calipers.evals.rules import RULES, Rule
 from calipers.evals.score import DEFAULT_RULES
 
 SCORING = (
-    "errors", "units", "types", "evals.cases", "evals.extract", "evals.quantities",
-    "evals.regions", "evals.relations", "evals.rules", "evals.score", "evals.harness.prompts",
+    "errors", "units", "types", "evals.cases", "evals.extract", "evals.numerals",
+    "evals.quantities", "evals.regions", "evals.relations", "evals.rules", "evals.score",
+    "evals.wording", "evals.harness.prompts",
 )  # fmt: skip
 """Modules that make up the scoring."""
 PACKAGE = "calipers_scoring"
