@@ -3,10 +3,11 @@
     python -m benchmarks.accuracy [--frames 200] [--first-seed 1000] [--details]
 
 Truth is the whole object (also the sides that the camera cannot see), in the level frame of the
-true gravity; only objects *seen whole* (over 95 % of their own pixels visible, not cut by the
-border) are judged. A comparison is *clear* when the two differ by more than 5 % of the compared
-size: of the larger of the two values for sizes, of the larger object's extent along the axis for
-positions. An answer "about the same" to a clear comparison counts as wrong.
+true gravity. Objects *seen whole* (over 95 % of their own pixels visible, not cut by the border)
+are judged apart from pairs with one that is cut off or hidden in part. A comparison is *clear* when
+the two differ by more than 5 % of the compared size: of the larger of the two values for sizes, of
+the larger object's extent along the axis for positions. An answer "about the same" to a clear
+comparison counts as wrong.
 
 What is judged is what would be asked: no comparison below the doubt about it, no measure of which
 too little is known. How much of all that is clear is asked is printed too, and how right the others
@@ -72,11 +73,25 @@ class Score:
 
 
 class Scores:
-    """Of comparisons and measures: what is asked, and what is too doubtful to be asked."""
+    """Of comparisons and measures: what is asked, and what is too doubtful to be asked; and what
+    is asked of things that are not seen whole."""
 
     def __init__(self) -> None:
         self.comparisons, self.unasked_comparisons = Score(), Score()
         self.measures, self.unasked_measures = Score(), Score()
+        self.cut_comparisons, self.cut_measures = Score(), Score()
+
+    def of_comparisons(self, asked: bool, whole: bool) -> Score:
+        """The score that a comparison goes to."""
+        if whole:
+            return self.comparisons if asked else self.unasked_comparisons
+        return self.cut_comparisons if asked else Score()
+
+    def of_measures(self, asked: bool, whole: bool) -> Score:
+        """The score that a measure goes to."""
+        if whole:
+            return self.measures if asked else self.unasked_measures
+        return self.cut_measures if asked else Score()
 
 
 def truth_boxes(scene: Scene, truth: RoomTruth) -> tuple[np.ndarray, np.ndarray]:
@@ -122,21 +137,18 @@ def compared_size(size: np.ndarray, i: int, j: int) -> dict[str, float]:
 
 def judge(made: RoomFrame, scene: Scene, scores: Scores) -> None:
     truth = made.truth
-    whole = [
-        k
-        for k, o in enumerate(scene.objects)
-        if truth.objects[k].whole and o.center_camera is not None
-    ]
-    if len(whole) < 2:
+    lifted = [k for k, o in enumerate(scene.objects) if o.center_camera is not None]
+    if len(lifted) < 2:
         return
     center, size = truth_boxes(scene, truth)
-    pairs = np.array(list(combinations(range(len(whole)), 2)))
-    found = Survey(scene, whole, pairs)
+    pairs = np.array(list(combinations(range(len(lifted)), 2)))
+    found = Survey(scene, lifted, pairs)
     rows = {name: k for k, name in enumerate(QUANTITIES)}
     signed, _, asked = found.by_type()
     types = {t.id: k for k, t in enumerate(TYPE_LIST)}
     for column, (a, b) in enumerate(pairs):
-        i, j = whole[a], whole[b]
+        i, j = lifted[a], lifted[b]
+        whole = truth.objects[i].whole and truth.objects[j].whole
         where = f"{made.frame.id} {i} {truth.objects[i].caption} / {j} {truth.objects[j].caption}"
         real, clear = true_values(center, size, i, j), compared_size(size, i, j)
         for name in COMPARED:
@@ -145,25 +157,24 @@ def judge(made: RoomFrame, scene: Scene, scores: Scores) -> None:
                 continue
             right = value * real[name] > 0 and abs(value) > margin
             may = asked[types[f"{name}_predicate"], column]
-            score = scores.comparisons if may else scores.unasked_comparisons
-            score.add(name, right, abs(value - real[name]) / clear[name], where)
+            error = abs(value - real[name]) / clear[name]
+            scores.of_comparisons(may, whole).add(name, right, error, where)
         real["gap"] = truth.gaps[i, j]
         for name in MEASURES:
             axis, _, _ = name.partition("_difference")
             flip = -1 if axis in ("right", "below", "front") else 1
             value = found.gap(a, b)[0] if name == "gap" else signed[types[name], column]
             goal = real[OPPOSITE.get(axis, axis)] * flip
-            if asked[types[name], column]:
-                scores.measures.add_measure(name, value, goal, where)
-            elif name == "gap" or value > 0:
-                scores.unasked_measures.add_measure(name, value, goal, where)
-    for a, i in enumerate(whole):
+            may = asked[types[name], column]
+            if may or name == "gap" or value > 0:
+                scores.of_measures(may, whole).add_measure(name, value, goal, where)
+    for a, i in enumerate(lifted):
         column = len(pairs) + a
         where = f"{made.frame.id} {i} {truth.objects[i].caption}"
         bottom = center[i, 2] - size[i, 2] / 2
         for name, goal in (("height", size[i, 2]), ("width", size[i, 0]), ("elevation", bottom)):
             may = asked[types[name], column]
-            score = scores.measures if may else scores.unasked_measures
+            score = scores.of_measures(may, truth.objects[i].whole)
             if not np.isnan(signed[types[name], column]):
                 score.add_measure(name, signed[types[name], column], goal, where)
 
@@ -194,14 +205,17 @@ def run(name: str, made: Iterator[RoomFrame] | list[RoomFrame], details: bool) -
         f"{np.percentile(angles, 95):.3f}°, worst {max(angles):.2f}°"
     )
     print(f"lift: {1000 * seconds / count:.1f} ms a frame (CPU)")
-    for title, score, unasked in (
-        ("clear comparisons right", scores.comparisons, scores.unasked_comparisons),
-        ("measures within 10 %", scores.measures, scores.unasked_measures),
-    ):
+    for title, score, unasked, cut in (
+        ("clear comparisons right", scores.comparisons, scores.unasked_comparisons,
+         scores.cut_comparisons),
+        ("measures within 10 %", scores.measures, scores.unasked_measures, scores.cut_measures),
+    ):  # fmt: skip
         count, left = sum(score.judged.values()), sum(unasked.judged.values())
         print(f"{title}: {100 * score.share:.2f} % of {count}")
         print(f"   asked {100 * count / (count + left):.1f} %", end="; ")
         print(f"of the others {100 * unasked.share:.1f} % are right")
+        judged = sum(cut.judged.values())
+        print(f"   with a thing cut off or partly hidden {100 * cut.share:.1f} % of {judged}")
         parts = (f"{k} {100 * score.right[k] / n:.1f} ({n})" for k, n in score.judged.items())
         print("   " + ", ".join(parts))
         if details:

@@ -163,7 +163,8 @@ class SceneObject:
         center_level, size_level: (3,) box in the level frame; None without one.
         depth_center, depth_mean, depth_p5, depth_p95: z-depth in metres over the cleaned mask.
         touches_border: the mask reaches the picture's border.
-        hidden_share: part of the outline beyond which something nearer is seen.
+        hidden_share: part of the outline, or of its lowest row where that is more, beyond which
+            something nearer is seen.
         cloud: (N, 3) int16, N at most 512; metres in the camera frame = origin + scale * cloud.
     """
 

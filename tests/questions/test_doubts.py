@@ -42,6 +42,19 @@ def test_a_quarter_of_the_outline_may_be_hidden(hidden, whole):
     assert asked(scene, "wide_predicate") is whole
 
 
+@pytest.mark.parametrize(("apart", "cut", "told"), [
+    (0.8, False, True), (0.8, True, True), (0.2, False, True), (0.2, True, False),
+])  # fmt: skip
+def test_where_a_cut_thing_has_its_middle_is_told_of_far_ones_only(apart, cut, told):
+    """The box is seen 0.4 m wide: half of that may be missing, and its middle 0.1 m off."""
+    (name, (x, *rest), size), lamp = five()[BOX], five()[LAMP]
+    scene = scene_of([(name, (lamp[1][0] - apart, *rest), size), lamp])
+    assert x == -0.5
+    scene.objects[BOX].touches_border = cut
+    assert asked(scene, "left_difference") == told
+    assert asked(scene, "left_predicate")
+
+
 def test_left_is_not_asked_when_the_picture_shows_it_right():
     """The box is 0.8 m left of the lamp; only its bbox is moved over to the right."""
     scene = scene_of(five())

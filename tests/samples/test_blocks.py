@@ -13,6 +13,7 @@ from calipers.errors import UsageError
 from calipers.io.masks import decode_mask
 from calipers.samples import blocks, write_sample
 from calipers.samples.blocks import generate, pairs
+from calipers.stages.lift import lift
 
 
 def test_a_seed_is_a_frame() -> None:
@@ -60,3 +61,15 @@ def test_it_is_written_as_a_sample(tmp_path: Path) -> None:
     write_sample("blocks", tmp_path / "b", count=2, seed=4, part="test")
     assert len((tmp_path / "b" / "metadata.jsonl").read_text("utf-8").splitlines()) == 2
     assert 'part "test", seeds 4 to 5' in (tmp_path / "b" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_small_things_are_lifted_down_to_the_floor(seed: int) -> None:
+    """Some have fewer than a hundred pixels, and of some the top alone is seen."""
+    frame = generate(seed)
+    scene = lift(frame, [decode_mask(item.rle) for item in frame.objects])
+    whole = [item for item in scene.objects if item.whole and item.lifted]
+    assert whole
+    for item in whole:
+        bottom = item.center_level[2] - item.size_level[2] / 2
+        assert bottom == pytest.approx(0, abs=1e-3), item.caption

@@ -46,6 +46,10 @@ fifth of it, and a false premise ("how far above") is unlikely."""
 TIE_DOUBTS, TIE_SHARE = 1.5, 0.05
 """Two are called about the same when the doubt is at most so many times the margin of a tie, and
 the margin at most this share of what is compared: else it would hide a clear difference."""
+CUT_SHARE = 0.5
+"""Extents are off by this share of what is seen where nothing tells how a thing goes on (it is cut
+by the border, or hidden to more than a quarter), and so are centres by half of that; of what is
+hidden to less than a quarter by the hidden share."""
 _FRONTS = np.array([[name == "behind"] for name in QUANTITIES])
 """Whose hidden backs are no reason against a tie: what is seen of the two is equally far."""
 
@@ -103,6 +107,9 @@ class Boxes:
         if not self.level.all():
             self._doubt_depth(items)
         self.extent = relations.extent_doubt(self.size, self.in_camera[:, 2], focal, noise)
+        hidden = np.array([o.hidden_share for o in items], np.float64)
+        unseen = np.where(self.whole, hidden, CUT_SHARE)[:, None]
+        self.extent = np.maximum(self.extent, unseen * self.size)
 
     def _doubt_depth(self, items: Sequence[SceneObject]) -> None:
         """Where box and readings disagree about how far an object is, trust neither by so much.

@@ -41,6 +41,10 @@ CARRIER_M = 0.04
 """What carries an object reaches so much lower than it, metres."""
 CROP_PIXELS = 24_000
 """Larger crops are read at every second (third, …) pixel."""
+FOOT_ROWS, BELOW_ROWS = 3, (2, 6)
+"""The lowest rows of an object, and those below it in which something may hide how it goes on."""
+NEARER, HIGHER_M = 1.03, 0.02
+"""What hides is so many times nearer, and so much higher than the object's lower end."""
 _PAD = 8
 _TOUCHING_M, _BELOW_M = 0.02, 0.004
 _CAMERA_AXES = np.eye(3)
@@ -208,6 +212,8 @@ def _fill(item: Item, view: View, seen: cloud.Cloud, cleaned: Clean, base: Base 
     if view.level_from_camera is not None:
         low, high = _level_box(view, seen, cleaned, depth.median / camera.fx, base)
         made.center_level, made.size_level = _center_size(low, high)
+        hidden = _foot_hidden(seen, cleaned, view.level_from_camera, item.bottom)
+        made.hidden_share = max(made.hidden_share, float(np.float32(hidden)))
         if (
             base is not None
             and abs(item.bottom - view.level_from_camera[2, 3] - base.height) < 1e-4
@@ -215,6 +221,28 @@ def _fill(item: Item, view: View, seen: cloud.Cloud, cleaned: Clean, base: Base 
             item.base = base
         if made.role not in HOLLOW_ROLES:
             item.points = _with_unseen(item, view.level_from_camera, seen)
+
+
+def _foot_hidden(seen: cloud.Cloud, cleaned: Clean, transform: Doubles, bottom: float) -> float:
+    """Share of an object's lowest row below which something nearer is seen: it goes on behind it.
+
+    What it stands on is nearer too, just below it, but not higher than its lower end.
+    """
+    crop = seen.crop
+    rows = np.flatnonzero(cleaned.pixels.any(axis=1))
+    last, width = int(rows[-1]), crop.shape[1]
+    foot = cleaned.pixels[max(0, last - FOOT_ROWS + 1) : last + 1].any(axis=0)
+    columns = np.flatnonzero(foot)
+    below = slice(last + BELOW_ROWS[0], last + BELOW_ROWS[1])
+    z = crop.depths[0][below, columns]
+    if not z.size:
+        return 0.0
+    ray = np.stack((*np.broadcast_arrays(crop.rays[columns], crop.rays[width:][below, None]),))
+    height = (transform[2, 0] * ray[0] + transform[2, 1] * ray[1] + transform[2, 2]) * z
+    own = seen.z[max(0, last - FOOT_ROWS + 1) : last + 1, columns].max(axis=0)
+    nearer = (z > 0) & (z < own / NEARER)
+    higher = height + transform[2, 3] > bottom + HIGHER_M
+    return float((nearer & higher).any(axis=0).mean())
 
 
 def _with_unseen(item: Item, transform: Doubles, seen: cloud.Cloud) -> Floats:

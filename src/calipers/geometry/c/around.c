@@ -31,8 +31,10 @@
  * most bins of heights; beyond that, nothing is sure. */
 #define BASE_NOISE 4.0f
 #define BELOW_M 0.03f
-/* The same in extents of what is seen: from above, half of a ball is. */
+/* The same in extents of what is seen, and in widths of it: from above, half of a ball is, and of a
+ * block the top alone. */
 #define BELOW_EXTENTS 2
+#define BELOW_WIDTHS 1
 /* What carries an object surrounds its foot: directions from there to it have a mean shorter than
  * this. Of so many heights, from the highest down, the first that does is taken. */
 #define ONE_SIDED 0.85
@@ -164,16 +166,26 @@ API int32_t surfaces(const Crop *crop, const float *planes, int32_t count, doubl
     return 0;
 }
 
-/* Heights of the inside of the object (all of it where it has none); returns how many. */
+/* Heights of the inside of the object (all of it where that is too little); returns how many. */
 static int64_t inside_heights(const Crop *crop, const float *height, float *out) {
     size_t pixels = area(crop->height, crop->width);
     int64_t taken = 0;
     for (size_t i = 0; i < pixels; i++)
         if (crop->inside[i] > BAND_PX && crop->inverse[i] > 0) out[taken++] = height[i];
-    if (taken) return taken;
+    if (taken >= LEAST_PIXELS) return taken;
+    taken = 0;
     for (size_t i = 0; i < pixels; i++)
         if (crop->mask[i] && crop->inverse[i] > 0) out[taken++] = height[i];
     return taken;
+}
+
+/* How wide an object is, metres: the side of a square that covers as much of the picture. */
+static float width_of(const Crop *crop) {
+    size_t pixels = area(crop->height, crop->width);
+    double count = 0, depth = 0;
+    for (size_t i = 0; i < pixels; i++)
+        if (crop->mask[i] && crop->inverse[i] > 0) count++, depth += crop->z[i];
+    return count > 0 ? (float)(depth / sqrt(count) / crop->fx) : 0;
 }
 
 /* Pixels of the ring around a mask with a reading, in their order. */
@@ -196,7 +208,8 @@ typedef struct {
 /* Collect the heights of level surfaces around the mask, at most halfway up the object. */
 static void find_levels(const Crop *crop, const float *height, float low, float high, float noise,
                         Levels *found) {
-    float top = (low + high) / 2, bottom = low - BELOW_EXTENTS * (high - low) - BELOW_M;
+    float below = larger(BELOW_EXTENTS * (high - low), BELOW_WIDTHS * width_of(crop));
+    float top = (low + high) / 2, bottom = low - below - BELOW_M;
     float footprint = RISE / (float)crop->fy;
     int32_t apart = RISE_ROWS * crop->width, pixels = crop->height * crop->width;
     found->seen = found->count = 0;
