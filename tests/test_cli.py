@@ -89,6 +89,33 @@ def test_options_reach_the_run(frames: Path, tmp_path: Path) -> None:
     assert record["counts"]["questions"] == 6
 
 
+def test_what_was_not_given_is_not_listed_as_given(frames: Path, tmp_path: Path) -> None:
+    assert main(["build", str(frames), "--out", str(tmp_path), "--quiet", "--limit", "2"]) == 0
+    arguments = json.loads((tmp_path / "run.json").read_text())["arguments"]
+    assert arguments["given"] == {"limit": 2}
+    assert arguments["defaulted"]["workers"] is None
+
+
+def test_overwrite_replaces_a_run_whose_record_is_damaged(
+    frames: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ["build", str(frames), "--out", str(tmp_path), "--quiet", "--limit", "2"]
+    assert main(arguments) == 0
+    (tmp_path / "run.json").write_text("{")
+    assert main([*arguments, "--seed", "1"]) == 2
+    assert "run.json: not readable as JSON" in capsys.readouterr().err
+    assert main([*arguments, "--seed", "1", "--overwrite"]) == 0
+    assert pq.read_table(tmp_path / "qa")["seed"].unique().to_pylist() == [1]
+
+
+@pytest.mark.parametrize("type", ["contact", "point_depth", "robot_scene"])
+def test_types_of_spatialqa_are_shown_the_way(
+    frames: Path, tmp_path: Path, capsys: Capture, type: str
+) -> None:
+    assert main(["build", str(frames), "--out", str(tmp_path / "out"), "--types", type]) == 2
+    assert f"{type!r} is asked by `calipers spatialqa`" in capsys.readouterr().err
+
+
 def test_a_mix_of_weights(frames: Path, tmp_path: Path) -> None:
     arguments = ["build", str(frames), "--out", str(tmp_path), "--quiet", "--limit", "1"]
     assert main([*arguments, "--mix", "distance=3, gap=1"]) == 0
@@ -108,6 +135,25 @@ def test_scenes_then_ask(frames: Path, tmp_path: Path, capsys: Capture) -> None:
     assert one.equals(two)
 
 
+@pytest.mark.parametrize("limit", [3, 32, 35, 99])
+def test_ask_takes_the_first_scenes(
+    frames: Path, tmp_path: Path, capsys: Capture, limit: int
+) -> None:
+    run, out = str(tmp_path / "run"), tmp_path / "out"
+    assert main(["scenes", str(frames), "--out", run, "--quiet"]) == 0
+    arguments = ["ask", run, "--out", str(out), "--quiet", "--limit", str(limit)]
+    assert main(arguments) == 0
+    assert main(arguments) == 0  # goes on from a finished run
+    ids = [scene.id for scene in read_scenes(run)][:limit]
+    assert [scene.id for scene in read_scenes(out)] == ids
+    assert pq.read_table(out / "qa")["scene_id"].unique().to_pylist() == ids
+    counts = json.loads((out / "run.json").read_text())["counts"]
+    assert (counts["scenes"], counts["objects"]) == (len(ids), 3 * len(ids))
+    assert not (out / ".first.tmp").exists()
+    assert main(["ask", run, "--out", run, "--limit", "3"]) == 2
+    assert "limit: a run's own questions are of all its scenes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -122,7 +168,6 @@ def test_scenes_then_ask(frames: Path, tmp_path: Path, capsys: Capture) -> None:
         (["build", "FRAMES", "--out", "OUT", "--mix", "a=b=c"], "--mix: wanted a share"),
         (["build", "FRAMES", "--out", "FRAMES"], "is not empty and holds no run"),
         (["ask", "FRAMES", "--out", "OUT"], "no scenes found"),
-        (["ask", "FRAMES", "--out", "OUT", "--limit", "1"], "limit"),
         (["sample", "nothing", "OUT"], "no sample called 'nothing'"),
         (["sample", "arc2017", "FRAMES"], "wanted a new or empty folder"),
         (["view", "FRAMES"], "run"),
@@ -150,7 +195,7 @@ def test_another_runs_folder_is_refused(frames: Path, tmp_path: Path, capsys: Ca
     assert pq.read_table(tmp_path / "qa")["seed"].unique().to_pylist() == [1]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *FAMILIES])
 def test_every_command_has_help_with_an_example(command: str, capsys: Capture) -> None:
     assert main([command, "--help"]) == 0
     assert f"Example: calipers {command}" in capsys.readouterr().out
@@ -159,6 +204,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: Capture) -
 def test_help_names_the_commands(capsys: Capture) -> None:
     assert main([]) == 0
     told = capsys.readouterr().out
+    assert "Example: calipers build" in told
     listed = re.findall(r"│ ([a-z]+) +\w", told)  # with a word of what it does
     assert listed == sorted([*COMMANDS, *FAMILIES])
 

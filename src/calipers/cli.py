@@ -19,7 +19,8 @@ from calipers.samples import SAMPLES
 
 app = App(
     name="calipers",
-    help="Pictures into metric 3D scenes, scenes into spatial questions and answers.",
+    help="Pictures into metric 3D scenes, scenes into spatial questions and answers.\n\n"
+    "Example: calipers build frames/ --out run/",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     help_format="plaintext",
@@ -363,13 +364,20 @@ def hashes(images: str, /, *, out: str) -> None:
 
 experts_app = App(
     name="experts",
-    help="Expert models: which there are, whether they are here and work, and how to get them.",
+    help="Expert models: which there are, whether they are here and work, and how to get them.\n\n"
+    "Example: calipers experts list depth",
     help_format="plaintext",
 )
 app.command(experts_app)
-app.command("calipers.tools.commands:app", name="tools", help="Measure by HTTP or MCP.")
-app.command("calipers.bench.commands:app", name="bench", help="Make and score benchmarks.")
-app.command("calipers.reward.commands:app", name="reward", help="Rewards from goals in words.")
+FAMILIES = {
+    "tools": ("Measure by HTTP or MCP.", "serve --root frames/"),
+    "bench": ("Make and score benchmarks.", "make frames/ --out bench/"),
+    "reward": ("Rewards from goals in words.", 'goal "stack the red block on the blue one"'),
+}
+"""Commands of commands: what they do, and one of them."""
+for _name, (_does, _one) in FAMILIES.items():
+    _help = f"{_does}\n\nExample: calipers {_name} {_one}"
+    app.command(f"calipers.{_name}.commands:app", name=_name, help=_help)
 ELSEWHERE = {
     "answer": "serve.commands:answer",
     "chat": "serve.commands:chat",

@@ -22,14 +22,14 @@ from calipers.experts.runner import Hiring
 from calipers.io.files import locate
 from calipers.io.inputs.shards import Shard
 from calipers.io.inputs.sources import open_frames
-from calipers.io.run import RunFolder, RunSpec, read_run
-from calipers.io.scenes import scene_parts
+from calipers.io.run import RunFolder, RunSpec, cut_part, read_run
+from calipers.io.scenes import part_batches, scene_parts
 from calipers.questions.asking import choose as choose_types
 from calipers.questions.registry import Mix
 from calipers.work import FramesWork, ScenesWork, Work
 
 SHARD_RECORDS = 32
-"""Records a shard; fixed, so that the files are the same for any number of workers."""
+"""Records a shard; fixed, so that each file has the same rows for any number of workers."""
 
 MAX_QUESTIONS = 10_000
 
@@ -170,6 +170,7 @@ def _spec(
     hiring: Hiring | None = None,
 ) -> RunSpec:
     filled = asdict(Options(**given))
+    given = {name: value for name, value in given.items() if value is not None}
     return RunSpec(
         command=command,
         version=version("calipers"),
@@ -239,16 +240,38 @@ def ask(
     `out` may be the run folder that holds the scenes, when it has no questions yet.
     """
     chosen = Options(**options)
-    if chosen.limit is not None:
-        raise UsageError("limit: asks of all scenes; give limit to the command that makes them")
     parts = scene_parts(source)
     in_place = parts[0].resolve().parent == (locate(out) / "scenes").resolve()
+    if in_place and chosen.limit is not None:
+        raise UsageError("limit: a run's own questions are of all its scenes; give another --out")
     writes = ("qa",) if in_place else ("qa", "scenes")
     scenes_run = _scenes_run(parts[0].resolve().parent.parent)
     spec = _spec("ask", writes, locate(source), _scenes_digest(parts), options, scenes_run)
     with _open(locate(out), spec, chosen) as run:
         work = ScenesWork(locate(out), chosen, not in_place)
-        return _run(run, work, parts, None, chosen, progress)
+        record = _run(run, work, _first(parts, chosen.limit, locate(out)), None, chosen, progress)
+    (locate(out) / _CUT).unlink(missing_ok=True)
+    return record
+
+
+_CUT = ".first.tmp"
+"""Holds the first scenes of the part that a limit cuts, until the run is finished."""
+
+
+def _first(parts: Iterable[Path], limit: int | None, out: Path) -> Iterator[Path]:
+    """The parts that hold the first scenes; the last one is cut where it holds more."""
+    if limit is None:
+        yield from parts
+        return
+    left = limit
+    for part in parts:
+        count = sum(map(len, part_batches(part, columns=["id"])))
+        if count > left:
+            cut_part(part, out / _CUT, left)
+        yield part if count <= left else out / _CUT
+        left -= count
+        if left <= 0:
+            return
 
 
 def _scenes_run(folder: Path) -> dict[str, Any] | None:

@@ -77,6 +77,8 @@ def test_rows_stand_by_scene_in_the_order_of_the_scenes():
 def test_what_cannot_be_asked_is_refused():
     for types, mix, said in (
         (["hold"], None, "unknown question type"),
+        ("distance", None, "types: wanted a list of names, got letters"),
+        (["contact"], None, "'contact' is asked by `calipers spatialqa`"),
         (["distance"], {"gap": 1.0}, "leave no question"),
         ([], None, "leave no question"),
     ):
@@ -85,6 +87,16 @@ def test_what_cannot_be_asked_is_refused():
     assert Options(types=("robot",)).types == ("robot",)
     with pytest.raises(UsageError):
         Options(types=("robots",))
+
+
+@pytest.mark.parametrize(
+    ("count", "seed", "said"),
+    [(2.5, 0, "whole number of questions, got 2.5"), (2, -1, "seed: wanted"), (2, 0.5, "seed"),
+     (2, 2**63, "seed: wanted"), (2, None, "seed")],
+)  # fmt: skip
+def test_numbers_that_no_run_would_take_are_refused(count, seed, said):
+    with pytest.raises(UsageError, match=said):
+        calipers.ask(things(), count, seed)
 
 
 def test_it_is_what_the_package_asks():

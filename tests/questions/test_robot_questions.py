@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ import pytest
 
 from calipers.errors import DataError, UsageError
 from calipers.geometry.relations import TOUCHING_M
-from calipers.questions.families import FamilyType, make_family_book
+from calipers.questions.families import FamilyType, family_book, make_family_book
+from calipers.questions.grammar import slot_values
 from calipers.questions.robot import (
     ROBOT_TYPES,
     RobotView,
@@ -233,3 +235,24 @@ def test_a_family_without_answers_is_refused():
     with pytest.raises(DataError, match=r"holds\.nothing\.short"):
         make_family_book([row], {"holds": {"questions": ["What?"]}})
     assert len({row.id for row in ROBOT_TYPES}) == 11
+
+
+def test_templates_agree_with_plurals_and_with_any_noun() -> None:
+    book = family_book("robot", ROBOT_TYPES)
+    places = [(row, book.questions[row]) for row in book.types]
+    places += [(row, texts) for (row, _, _), texts in book.answers.items()]
+    words = {"A": "the pink scissors", "K": "orange block"}
+    for row, texts in places:
+        names = book.types[row].names
+        slots = [form for n in names for form in slot_values(words.get(n, "the jeans"))]
+        for text in texts:
+            said = text.render([*slots, "3 cm"])
+            wrong = r"\b([Hh]as|[Dd]oes) the|\ba orange"
+            assert not re.search(wrong, said), said
+
+
+def test_a_refused_contact_is_of_two_things_and_of_one() -> None:
+    """No "they do not" after "Is the block in contact with the box?"."""
+    book = family_book("robot", ROBOT_TYPES)
+    short = [text.text for text in book.answers["object_contact", "no", "short"]]
+    assert short == ["No.", "No, they are apart."]

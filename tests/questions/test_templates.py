@@ -254,6 +254,12 @@ def golden_text() -> str:
     return "\n".join(out) + "\n"
 
 
+def test_a_place_in_a_reference_is_not_followed_by_the_same_word() -> None:
+    """Not "the ball on the left left of the box"."""
+    for name, place, line in rendered():
+        assert not re.search(r"\b(\w+) \1\b", line), (name, place, line)
+
+
 def test_golden_lines() -> None:
     """To renew after reading the difference: write golden_text() to the file."""
     assert golden_text() == GOLDEN.read_text("utf-8")

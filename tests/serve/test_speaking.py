@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 import tiny_bases  # noqa: E402
 from calipers.chat import ChatError  # noqa: E402
 from calipers.cli import main  # noqa: E402
-from calipers.errors import UsageError  # noqa: E402
+from calipers.errors import MissingWeightsError, UsageError  # noqa: E402
 from calipers.model.bases import base  # noqa: E402
 from calipers.model.hugging import Chat  # noqa: E402
 from calipers.model.speakers import Tuning, about, load  # noqa: E402
@@ -49,6 +49,12 @@ def text_of(speaker: HuggingSpeaker, messages: list[Any], tools: Any = ()) -> st
     ids = speaker.writer(messages, tools).inputs["input_ids"][0]
     text: str = speaker.chat.processor.tokenizer.decode(ids)
     return text.replace("<|image_pad|>", "")
+
+
+def test_a_model_that_is_not_there_is_no_expert() -> None:
+    name = "nobody/no-such-model"
+    with pytest.raises(MissingWeightsError, match=f"'hf download {name}', or give a local folder"):
+        load(name)
 
 
 def test_a_taught_base_reads_what_it_read_in_training() -> None:

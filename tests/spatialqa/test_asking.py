@@ -11,6 +11,8 @@ import pytest
 
 from calipers import spatial_qa
 from calipers.errors import DataError, UsageError
+from calipers.spatialqa.depths import depth_map_range
+from calipers.spatialqa.finding import Look
 from calipers.spatialqa.table import SPATIAL_TYPES, SpatialQuestion
 from calipers.tools.protocol import CALL, answer
 from calipers.tools.session import Session
@@ -122,6 +124,23 @@ def test_the_ends_of_the_depth_map_and_where_they_are() -> None:
     }  # fmt: skip
     x, y = map(float, re.findall(r"\d\.\d{3}", found["near"].answer)[-2:])
     assert true_depth(x, y) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("wall", "told"), [(1.005, {"near", "far", "typical", "all"}), (1.2, {"far", "typical"})]
+)
+def test_an_end_of_the_depth_map_is_not_told_where_no_point_is_that_deep(
+    wall: float, told: set[str]
+) -> None:
+    """A post too thin for a point is nearest, 1 m away; then comes the wall."""
+    depth = np.full((100, 100), 2.0, np.float32)
+    depth[:, :50] = wall
+    depth[:, 40:44] = 1.0
+    look = Look(SCENE, depth, np.random.default_rng(0))
+    found = {finding.ask: finding.value for finding in depth_map_range(look)}
+    assert set(found) == told
+    assert found["far"] == 2.0
+    assert found.get("near", 1.0) == pytest.approx(1.0, rel=0.01)
 
 
 def test_boxes_in_text_are_shares_of_the_picture() -> None:

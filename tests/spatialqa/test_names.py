@@ -7,7 +7,7 @@ import re
 import pytest
 
 from calipers import spatial_qa
-from calipers.spatialqa.names import COLOURS, Names, kinds_of
+from calipers.spatialqa.names import COLOURS, Names, a_or_an, kinds_of
 from calipers.stages.similarity import NormalisedText
 from calipers.types import Scene
 from questions.hand_scenes import scene_of
@@ -20,6 +20,31 @@ def named(*captions: str, caption: str | None = None) -> Scene:
         item.caption = text
     scene.caption = caption
     return scene
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("an 8-ball", "an 18-inch tire", "an 11 mm bolt", "an 80 cm shelf", "a 110 cm shelf"),
+        *("a 1 m rod", "a 180 cm door", "an 11000 page book", "an MP3 player", "an mp3 player"),
+        *("an L-shaped desk", "a U-shaped pipe", "a T-shirt", "an x-ray", "a STOP sign"),
+        *("a USB stick", "a usb stick", "an LCD screen", "an led lamp", "an SUV", "a TV"),
+        *(
+            "a utensil",
+            "a unit",
+            "a uniform",
+            "a user",
+            "a used cup",
+            "a ukulele",
+            "a European map",
+        ),
+        *("an umbrella", "an urn", "an uncut loaf", "an usher", "an unidentified thing"),
+        *("an hourglass", "an honest face", "a house", "a one-way sign", "an onion", "an apple"),
+        *("a cup", "an x"),
+    ],
+)
+def test_the_article_follows_the_sound(said: str) -> None:
+    assert a_or_an(said.partition(" ")[2]) == said
 
 
 @pytest.mark.parametrize(

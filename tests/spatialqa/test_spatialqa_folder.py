@@ -57,6 +57,26 @@ def test_frames_become_questions_with_two_more_columns(frames: Path, tmp_path: P
     assert record["skipped"] == {"no_depth": 1}
 
 
+def test_frames_without_intrinsics_have_the_reason_of_all_runs(
+    frames: Path, tmp_path: Path
+) -> None:
+    lines = (frames / "metadata.jsonl").read_text().splitlines()
+    without = {k: v for k, v in json.loads(lines[0]).items() if k != "intrinsics"}
+    (frames / "metadata.jsonl").write_text("\n".join([json.dumps(without), lines[1]]) + "\n")
+    record = write_spatialqa(frames, tmp_path / "out", count=3)
+    assert record["skipped"] == {"no_intrinsics": 1}
+
+
+def test_quiet_is_quiet(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spatialqa", str(frames), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_text_is_no_list_of_types(frames: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="types: wanted a list of names, got the text 'contact'"):
+        write_spatialqa(frames, tmp_path / "out", types="contact")
+
+
 def test_a_run_gives_the_same_as_its_frames(frames: Path, tmp_path: Path) -> None:
     build(frames, tmp_path / "run", questions_per_scene=1, workers=1, limit=2)
     for source, out in ((frames, "a"), (tmp_path / "run", "b")):

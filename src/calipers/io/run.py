@@ -15,6 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +28,7 @@ from calipers.io.files import atomic as atomic
 from calipers.io.files import is_remote, locate, readable
 from calipers.io.lock import Lock
 from calipers.io.questions import write_questions
-from calipers.io.scenes import write_scenes
+from calipers.io.scenes import read_part, scenes_table, write_scenes
 
 NO_ROWS = frozenset({"workers", "quiet", "strict", "overwrite", "cache"}) | frozenset(
     {"engine", "address", "patience", "memory"}
@@ -143,6 +144,20 @@ def copy_part(source: Path, folder: Path, kind: str, index: int) -> None:
         shutil.copyfileobj(origin, sink)
 
 
+def cut_part(source: Path, target: Path, count: int) -> None:
+    """Write the first scenes of a part to a file, with what its notes say of these."""
+    scenes = list(islice(read_part(source), count))
+    items = [item for scene in scenes for item in scene.objects]
+    notes = Notes(Counter(records=count, scenes=count, objects=len(items)))
+    notes.counts["level_scenes"] = sum(scene.frame == "level" for scene in scenes)
+    notes.counts["lifted_objects"] = sum(item.lifted for item in items)
+    notes.unreferenced.update(
+        item.reference_reason or "unknown" for item in items if item.reference is None
+    )
+    with atomic(target) as sink:
+        write_scenes(scenes_table(scenes), sink, {_NOTES: notes.to_json()})
+
+
 def _reads(part: Path) -> bool:
     try:
         pq.read_metadata(readable(part))
@@ -252,13 +267,22 @@ class RunFolder:
             self._lock.release()
 
     def _start(self) -> None:
-        found = read_run(self.path)
+        found = self._earlier()
         self._make_room(found)
         self.goes_on = found is not None and found.get("status") == "running"
         if is_remote(self.path):
             self._there = frozenset(part.name for part in self._parts(self.spec.writes[-1]))
         self._sweep()
         write_json(self.path / "run.json", self._record("running"))
+
+    def _earlier(self) -> dict[str, Any] | None:
+        """The ``run.json`` that is there; with `overwrite` a damaged one is another run's."""
+        try:
+            return read_run(self.path)
+        except UsageError:
+            if not self.overwrite:
+                raise
+            return {"options": {}, "command": None}
 
     def _make_room(self, found: dict[str, Any] | None) -> None:
         """Leave what this run goes on from, refuse or clear away what another run left."""

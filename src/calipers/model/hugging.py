@@ -260,15 +260,15 @@ def load_model(source: str, device: str) -> Any:
     hf: Any = require("transformers", "a vision-language model")
     load = hf.AutoModelForImageTextToText.from_pretrained
     if not (Path(source) / "adapter_config.json").exists():
-        return _from_disk(load, source).to(device)
+        return from_disk(load, source).to(device)
     peft: Any = require("peft", "a model with adapters", "train")
     under = peft.PeftConfig.from_pretrained(source).base_model_name_or_path
-    model = _from_disk(load, under)
+    model = from_disk(load, under)
     merged = peft.PeftModel.from_pretrained(model, source).merge_and_unload()
     return merged.to(device=device, dtype=model.dtype)
 
 
-def _from_disk(load: Any, source: str) -> Any:
+def from_disk(load: Any, source: str) -> Any:
     """Load as `load_pretrained` does; what it advises for experts is not for bases."""
     try:
         return load_pretrained(load, source)
@@ -291,7 +291,7 @@ def load_processor(source: str) -> Any:
     """
     hf: Any = require("transformers", "a vision-language model")
     try:
-        found = _from_disk(hf.AutoProcessor.from_pretrained, source)
+        found = from_disk(hf.AutoProcessor.from_pretrained, source)
     except MissingExtraError as error:
         if "torchvision" not in str(error).lower():
             raise

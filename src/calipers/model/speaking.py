@@ -19,11 +19,11 @@ import torch
 
 from calipers.chat import ChatError, Message, Reply, ToolCall
 from calipers.errors import UsageError
-from calipers.experts.torch_runtime import choose_device, load_pretrained, require
+from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.exports.mentions import harmless
 from calipers.model.answering import SETTINGS, Answerer, ChatAnswerer, NanoAnswerer, load
 from calipers.model.bases import BASES, Base
-from calipers.model.hugging import Chat, load_processor, opening
+from calipers.model.hugging import Chat, from_disk, load_processor, opening
 from calipers.model.nano import Nano
 from calipers.model.pictures import both
 from calipers.model.speakers import FRAME, Asked, Tuning, frames_in
@@ -338,7 +338,7 @@ def load_local(
     if see == "rgbd":
         raise UsageError(f"{source}: what its processor does to packed depth is not known; see rgb")
     processor = load_processor(source)
-    model = load_pretrained(hf.AutoModelForImageTextToText.from_pretrained, source)
+    model = from_disk(hf.AutoModelForImageTextToText.from_pretrained, source)
     kind = Base(model.config.model_type, (), "not known", "thousand")
     chat = Chat(processor, kind, codec, "rgb")
     return HuggingSpeaker(name, model.eval().to(choose_device(device)), chat, False)
@@ -350,5 +350,5 @@ def _type(source: str) -> str:
     if config.exists():
         return str(json.loads(config.read_text("utf-8")).get("model_type"))
     hf: Any = require("transformers", "a vision-language model")
-    found: Any = load_pretrained(hf.AutoConfig.from_pretrained, source)
+    found: Any = from_disk(hf.AutoConfig.from_pretrained, source)
     return str(found.model_type)

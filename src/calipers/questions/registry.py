@@ -126,10 +126,20 @@ Mix = float | Mapping[str, float]
 def question_type(name: str) -> QuestionType:
     """Return the row of a type; raises `UsageError` with the nearest names for an unknown one."""
     if name not in TYPES:
-        stem = name.split("_")[0]
-        near = [t for t in TYPES if stem and t.startswith(stem)] or list(TYPES)
-        raise UsageError(f"unknown question type {name!r}; there are: {', '.join(near)}")
+        raise UsageError(_why_unknown(name))
     return TYPES[name]
+
+
+def _why_unknown(name: str) -> str:
+    from calipers.spatialqa.table import ROBOT, SPATIAL_TYPES
+
+    if name in (*SPATIAL_TYPES, ROBOT):
+        return f"question type {name!r} is asked by `calipers spatialqa`, not here"
+    if len(name) == 1:
+        return f"types: wanted a list of names, got letters ({name!r}, …)"
+    stem = name.split("_")[0]
+    near = [t for t in TYPES if stem and t.startswith(stem)] or list(TYPES)
+    return f"unknown question type {name!r}; there are: {', '.join(near)}"
 
 
 def weights(level: bool, types: Iterable[str] | None = None, mix: Mix | None = None) -> Doubles:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calipers.errors import UsageError
 from calipers.geometry.relations import Indices
 from calipers.questions.facts import Surveys
 from calipers.questions.registry import QUALITATIVE
@@ -51,9 +52,14 @@ class Picks(NamedTuple):
 def generator(seed: int, scene_id: str) -> np.random.Generator:
     """The generator of one scene: PCG64 seeded by BLAKE2b of the seed and the scene's id.
 
+    Raises:
+        UsageError: the seed is no whole number from 0 to below 2**63.
+
     >>> generator(7, "a").random() == generator(7, "a").random() != generator(8, "a").random()
     True
     """
+    if not _whole(seed) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed: wanted a whole number from 0 to below 2**63, got {seed!r}")
     digest = blake2b(f"{seed}\x00{scene_id}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
 
@@ -73,7 +79,12 @@ def pick(
         shares: (S, 43) share of each type in each scene, from `registry.weights`.
         templates: (43,) how many question templates each type has.
         rngs: the generators of the scenes.
+
+    Raises:
+        UsageError: the count is no whole number.
     """
+    if not _whole(count):
+        raise UsageError(f"wanted a whole number of questions, got {count!r}")
     bounds = view.bounds.tolist()
     allowed = [view.allowed[:, start:stop] for start, stop in pairwise(bounds)]
     counts = [np.count_nonzero(part, axis=1) for part in allowed]
@@ -94,6 +105,10 @@ def pick(
     order, uniforms = draws.rest(wanted.sum(1))
     type, case = type[order], (view.bounds[scene] + case)[order]
     return Picks(scene, type, case, template[order], *view.read(type, case), uniforms)
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 class _Draws:

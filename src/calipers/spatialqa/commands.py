@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from calipers.spatialqa.folder import Rewording
@@ -24,6 +24,7 @@ def spatialqa(
     overwrite: bool = False,
     reword: str | None = None,
     base_url: str | None = None,
+    quiet: bool = False,
 ) -> None:
     """Ask SpatialBot's three levels of depth questions, directly and by DepthAPI.
 
@@ -41,6 +42,7 @@ def spatialqa(
         reword: Let this model of an OpenAI-compatible endpoint word the questions anew; what does
             not agree with the facts is rejected, counted, and left in the templates' words.
         base_url: The endpoint, up to and with /v1 (default: $OPENAI_BASE_URL).
+        quiet: Print nothing but errors.
     """
     from calipers.spatialqa.folder import write_spatialqa
 
@@ -49,6 +51,11 @@ def spatialqa(
         source, out, count=count, seed=seed, types=named, tool_share=tool_share, limit=limit,
         overwrite=overwrite, reword=None if reword is None else _rewording(reword, base_url),
     )  # fmt: skip
+    if not quiet:
+        _tell(record)
+
+
+def _tell(record: dict[str, Any]) -> None:
     counts = record["counts"]
     lines = [f"skipped   {n} ({reason})" for reason, n in record["skipped"].items()]
     lines.append(f"scenes    {counts.get('scenes', 0)}")

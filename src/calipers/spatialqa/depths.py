@@ -5,7 +5,7 @@ What is told, and when (metres; sigma: standard deviation of a reading):
 ==================  ==============================================================================
 point               its neighbours within `FLAT_PX` pixels have readings that agree within
                     `FLAT_SHARE` or three sigma, so that a pixel more or less does not matter
-nearest, farthest   a point whose reading is the 1st or the 99th percentile of all
+nearest, farthest   a point whose reading is the 1st or the 99th percentile of all, to `TIE_SHARE`
 which is nearer     differences up to the margin (noise, or `TIE_SHARE`) are "about the same", those
                     from `CLEAR` times it on are told, between them nothing is asked; of objects
                     mean, 5th percentile and median-like centre must agree
@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from calipers.spatialqa.finding import Call, Finding, Look, Spot, compare, tie_margin
+from calipers.spatialqa.finding import TIE_SHARE, Call, Finding, Look, Spot, compare, tie_margin
 from calipers.spatialqa.names import a_or_an, are_apart, colourless
 from calipers.types import SceneObject
 
@@ -29,6 +29,8 @@ MOST_TIES = 2
 """Two points of one wall are a tie; so many are asked of a scene."""
 REGION_SHARE, REGION_OVERLAP = 0.5, 0.5
 _TRIES = 4
+_LETTERS = {"near": "P", "far": "Q"}
+"""What the templates call the places of the two ends."""
 
 
 def points(look: Look) -> list[Spot]:
@@ -57,13 +59,15 @@ def depth_map_range(look: Look) -> Iterator[Finding]:
     readings = look.depth_m[look.depth_m > 0]
     low, typical, high = (float(v) for v in np.percentile(readings, (1, 50, 99)))
     near, far = _spot_at(look, low), _spot_at(look, high)
-    if near is None or far is None or high < 1.1 * low:
+    if high < 1.1 * low:
         return
-    slots = {"P": near.text, "Q": far.text}
-    lengths = {"near": near.depth_m, "far": far.depth_m, "typical": typical}
+    ends = {name: spot for name, spot in (("near", near), ("far", far)) if spot is not None}
+    slots = {letter: ends[name].text for name, letter in _LETTERS.items() if name in ends}
+    lengths = {name: spot.depth_m for name, spot in ends.items()} | {"typical": typical}
     for ask, value in lengths.items():
         yield _range(ask, slots, {"value": value}, value, look.sigma_m(value))
-    yield _range("all", slots, lengths, typical, look.sigma_m(typical))
+    if len(ends) == 2:
+        yield _range("all", slots, lengths, typical, look.sigma_m(typical))
 
 
 def _range(
@@ -74,11 +78,13 @@ def _range(
 
 
 def _spot_at(look: Look, depth_m: float) -> Spot | None:
-    """The flat point whose reading is nearest to a depth."""
+    """The flat point whose reading is nearest to a depth; None when it is off by `TIE_SHARE`."""
     assert look.depth_m is not None
     off = np.where(look.flat, np.abs(look.depth_m - depth_m), np.inf)
     row, column = np.unravel_index(int(off.argmin()), off.shape)
-    return look.spot(float(column), float(row)) if np.isfinite(off[row, column]) else None
+    spot = look.spot(float(column), float(row)) if np.isfinite(off[row, column]) else None
+    fits = spot is not None and abs(spot.depth_m - depth_m) <= TIE_SHARE * depth_m
+    return spot if fits else None
 
 
 def object_from_depth(look: Look) -> Iterator[Finding]:

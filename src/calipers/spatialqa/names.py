@@ -9,6 +9,7 @@ name it. A colour is said to be absent ("a green mug") when every mug has anothe
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -99,20 +100,33 @@ _PLURALS = {
     "fish": "fish", "goose": "geese", "wolf": "wolves", "half": "halves", "potato": "potatoes",
     "tomato": "tomatoes",
 }  # fmt: skip
-_VOWEL_SOUND = ("hour", "honest", "heir", "x-ray", "lcd", "led")
-_CONSONANT_SOUND = ("uni", "use", "euro", "one", "ukulele", "usb")
+_VOWEL_SOUND = re.compile(r"[aeiou]|hour|honest|honou?r|heir")
+_CONSONANT_SOUND = re.compile(r"uni(?!n|m|de|ro)|us[aeu]|ute|util|uto|uk|ura|uri|eu|ewe|one\b|once")
+_SPELT = _words("lcd led mp hdmi suv usb")
+"""Words of letters that are said one by one, also where they are written small."""
+_VOWEL_LETTERS = frozenset("aefhilmnorsx")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def a_or_an(name: str) -> str:
     """The name with its indefinite article.
 
-    >>> a_or_an("open box"), a_or_an("uniform"), a_or_an("hourglass")
-    ('an open box', 'a uniform', 'an hourglass')
+    >>> a_or_an("open box"), a_or_an("uniform"), a_or_an("hourglass"), a_or_an("L-shaped desk")
+    ('an open box', 'a uniform', 'an hourglass', 'an L-shaped desk')
     """
-    lower = name.lower()
-    vowel = lower.startswith(("a", "e", "i", "o", "u", *_VOWEL_SOUND))
-    return f"{'an' if vowel and not lower.startswith(_CONSONANT_SOUND) else 'a'} {name}"
+    return f"{'an' if _opens_with_vowel(name) else 'a'} {name}"
+
+
+def _opens_with_vowel(name: str) -> bool:
+    """Whether a name begins with the sound of a vowel: "8-ball", "hour", "MP3", not "unit"."""
+    digits, letters = re.findall(r"^(\d*)([A-Za-z]*)", name)[0]
+    if digits:  # eight, eighty, eleven thousand
+        return digits[0] == "8" or (digits[:2] in ("11", "18") and len(digits) % 3 == 2)
+    lower = letters.lower()
+    capitals = letters.isupper() and (len(letters) < 4 or not re.search("[AEIOU].", letters))
+    if len(letters) == 1 or capitals or lower in _SPELT:
+        return lower[0] in _VOWEL_LETTERS
+    return bool(_VOWEL_SOUND.match(lower)) and not _CONSONANT_SOUND.match(lower)
 
 
 def plural(noun: str) -> str:

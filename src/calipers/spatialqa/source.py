@@ -16,6 +16,7 @@ from calipers.spatialqa.names import kinds_of
 from calipers.types import Floats, Frame, Scene
 from calipers.work import Clock, frame_to_scene
 
+_NEEDED = {"depth": "depth_m", "intrinsics": "camera", "objects": "objects"}
 NAMES_FROM = 2000
 """The vocabulary is that of so many first records."""
 
@@ -74,10 +75,10 @@ def _of_frames(path: Path) -> Iterator[Shot | Skipped]:
 
 
 def _lifted(frame: Frame, folder: Path) -> Shot | Skipped:
-    lacking = [name for name in ("depth_m", "camera", "objects") if getattr(frame, name) is None]
-    if lacking:
-        detail = f"the frame has no {lacking[0].removesuffix('_m')}; `calipers build` fills it in"
-        return Skipped(frame.id, "read", f"no_{lacking[0].removesuffix('_m')}", detail)
+    for what, given in _NEEDED.items():
+        if getattr(frame, given) is None:
+            detail = f"the frame has no {what}; `calipers build` fills that in"
+            return Skipped(frame.id, "read", f"no_{what}", detail)
     clock = Clock()
     try:
         return Shot(frame_to_scene(frame, clock), frame.depth_m, folder)

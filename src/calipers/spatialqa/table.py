@@ -72,6 +72,8 @@ def spatial_types(names: Sequence[str] | None = None) -> list[SpatialType]:
     Raises:
         UsageError: an unknown type.
     """
+    if isinstance(names, str):
+        raise UsageError(f"types: wanted a list of names, got the text {names!r}")
     unknown = sorted(set(names or ()) - {*SPATIAL_TYPES, ROBOT})
     if unknown:
         known = ", ".join((*SPATIAL_TYPES, ROBOT))

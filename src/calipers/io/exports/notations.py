@@ -7,6 +7,7 @@ notation      numbers                                     what it is read by
 ============  ==========================================  =====================================
 pixels        x1 y1 x2 y2, pixels of the picture          ms-swift, which converts for its model
 thousand      x1 y1 x2 y2, 0 … 1000 of width and height   Qwen2-VL, Qwen3-VL, InternVL
+qwen3-vl      the same as ``{"bbox_2d": […]}``           Qwen3-VL, as its own cookbooks write
 hundred       x1 y1 x2 y2, 0 … 100 of width and height    calipers-nano
 resized       x1 y1 x2 y2, pixels after `smart_resize`    Qwen2.5-VL
 share         x1 y1 x2 y2, 0 … 1, three decimals          LLaVA
@@ -141,6 +142,9 @@ def _share(number: int) -> str:
 NOTATIONS: dict[str, Notation] = {
     "pixels": Notation(steps=lambda size_wh: size_wh),
     "thousand": Notation(steps=_thousand),
+    "qwen3-vl": Notation(
+        steps=_thousand, joined=('{"bbox_2d": [', ", ", "]}"), pattern=r"(?<![\w.])\d+"
+    ),
     "hundred": Notation(steps=_hundred),
     "resized": Notation(steps=smart_resize),
     "share": Notation(steps=_thousand, text=_share, pattern=r"\d\.\d{3}"),
