@@ -73,6 +73,7 @@ class Size:
     steps: int = 1000
     both: int = 200
     longer: int = 2000
+    finer: int = 1000
     questions: int = 1200
     where: int = 300
     real: int = 100
@@ -91,13 +92,14 @@ SMOKE = Size(
     steps=3,
     both=2,
     longer=2,
+    finer=2,
     questions=24,
     where=4,
     real=4,
     width=32,
     layers=3,
 )
-STEPS = ("naming", "basic", "steps", "both", "longer")
+STEPS = ("naming", "basic", "steps", "both", "longer", "finer")
 COST = "cost.json"
 
 
@@ -269,7 +271,8 @@ def make_base(work: Path, size: Size, threads: int, tool: bool) -> None:
 
 def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     """What an arm learns, one after the other: to measure and to compare mostly one way, then all
-    types alike. With the tool all along what it is asked, and to read what it says."""
+    types alike. With the tool all along what it is asked, and to read what it says, and at last
+    to look alone."""
     plain = {"run": str(work / arm.data), "ask": "plain", "noise": arm.noise, "tool": arm.tool}
     direct = [name for name in ASKED if name not in MIRRORED]
     learn = [part for part in ALL if not (arm.frozen and part == "vision")]
@@ -277,8 +280,10 @@ def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     found, model = [], base_of(work, arm.tool)
     parts = [("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]])]
     if arm.tool:
-        asked = [["point", *TOOL, *TOLD]]
-        parts = [("tool", size.steps, asked), ("longer", size.longer, asked)]
+        seen = ["point", *TOOL]
+        read = [[*seen, *TOLD]]
+        parts = [("tool", size.steps, read), ("longer", size.longer, read)]
+        parts += [("finer", size.finer, [seen])]
     for k, (name, steps, types) in enumerate(parts):
         data: list[dict[str, Any]] = [plain | {"types": some} for some in types]
         stage = {"name": name, "learn": learn, "steps": steps, "lr": 1e-3, "warmup": 20}

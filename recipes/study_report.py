@@ -176,7 +176,8 @@ def cost(results: dict[str, dict[str, Any]]) -> str:
     for name, found in sorted(results.items()):
         if "train_cpu_s" in found:
             arm, size = found["arm"], found["size"]
-            steps = size["steps"] + size["longer" if arm["tool"] else "both"]
+            later = ("longer", "finer") if arm["tool"] else ("both",)
+            steps = size["steps"] + sum(size[name] for name in later)
             cells = [name, arm["seed"], steps * arm["trained"], f"{found['tokens']:,}"]
             lines.append(
                 _line([*map(str, cells), str(found["train_cpu_s"]), str(found["test_cpu_s"])])
