@@ -98,7 +98,7 @@ FORMATS: dict[str, Format] = {
         "thousand",
     ),
     "ms-swift": Format(JsonWriter(swift_row, "train.jsonl"), "pixels"),
-    "qwen3-vl": Format(JsonWriter(llava_row, "train.json", listed=True), "thousand"),
+    "qwen3-vl": Format(JsonWriter(llava_row, "train.json", listed=True), "qwen3-vl"),
     "qwen2.5-vl": Format(JsonWriter(llava_row, "train.json", listed=True), "resized"),
     "paligemma": Format(
         JsonWriter(prefix_row("answer en "), "train.jsonl"), "paligemma", single=True
