@@ -75,6 +75,7 @@ class Size:
     longer: int = 2000
     finer: int = 1000
     questions: int = 1200
+    tool_questions: int = 6000
     where: int = 300
     real: int = 100
     width: int = 128
@@ -94,6 +95,7 @@ SMOKE = Size(
     longer=2,
     finer=2,
     questions=24,
+    tool_questions=24,
     where=4,
     real=4,
     width=32,
@@ -367,9 +369,9 @@ def ask_real(work: Path, size: Size, folder: Path) -> dict[str, list[dict[str, A
 
 
 def ask_model(work: Path, size: Size, arm: Arm, folder: Path) -> list[dict[str, Any]]:
-    """Rows of a report on the test questions; with the tool, those that it answers."""
+    """Rows of a report on the test questions; with the tool, those that it answers, of more."""
     model, read = load(folder, "cpu"), Cache.frames()
-    asked = questions_of(work, "test", size.questions)
+    asked = questions_of(work, "test", size.tool_questions if arm.tool else size.questions)
     if arm.tool:
         assert isinstance(model, NanoAnswerer)
         speaker = NanoSpeaker(arm.name, model)
