@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
 from importlib import import_module
 
 import pytest
+from rich.console import Console
 
-from calipers.cli import main
+from calipers.cli import app
 from calipers.depth_codec import RANGE_M
 from calipers.evals.harness.export import HARNESSES
 from calipers.evals.tasks.table import TASKS
 from calipers.io.exports.export import FORMATS
 from calipers.samples import SAMPLES
 
-Capture = pytest.CaptureFixture[str]
-
 
 @pytest.fixture
-def shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, str]]:
+def shown() -> Callable[[str], dict[str, str]]:
     """What the help of a command says of each argument and option, by its first name."""
 
     def read(command: str) -> dict[str, str]:
-        monkeypatch.setenv("COLUMNS", "1000")  # a line each
-        assert main([command, "--help"]) == 0
+        wide = Console(file=io.StringIO(), width=1000)  # a line each, and of nobody else
+        app([command, "--help"], console=wide)
         found: dict[str, str] = {}
-        for line in capsys.readouterr().out.strip().splitlines():
+        for line in wide.file.getvalue().strip().splitlines():
             said = line.strip("│ *")
             if line[1:6].strip(" *"):  # else more of the option before
                 found[name := said.partition(" ")[0]] = ""
