@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "depth_codec": {"errors", "numpy"},
     "actions": {"errors", "numpy"},
     "chat_wire": set(),
+    "thoughts": set(),
     "chat": {"chat_wire", "errors", "httpx2", "tenacity"},
     "geometry": {"errors", "types", "numpy", "scipy"},
     "io": {
         *("types", "errors", "depth_codec"),
         *("numpy", "pyarrow", "PIL", "pycocotools", "pydantic", "pydantic_core", "annotated_types"),
     },
-    "experts": {"types", "errors", "geometry", "chat", "numpy", "pyarrow", "PIL"},
+    "experts": {"types", "errors", "geometry", "chat", "thoughts", "numpy", "pyarrow", "PIL"},
     "stages": {"types", "geometry", "errors", "experts", "numpy", "scipy"},
     "questions": {"types", "units", "geometry", "errors", "numpy", "scipy", "yaml", "pyarrow"},
     "view": {
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     },
     "reason": {
         *("tools", "types", "errors", "units", "evals", "chat", "chat_wire", "io", "view"),
-        *("numpy", "pydantic", "cyclopts"),
+        *("thoughts", "numpy", "pydantic", "cyclopts"),
     },
     "act": {"reward", "samples", "stages", "geometry", "io", "types", "errors", "numpy", "scipy"},
     "reward": {
@@ -56,7 +57,7 @@ MAY_IMPORT = {
         *("types", "units", "errors", "geometry", "questions", "stages", "experts", "io"),
         *("tools", "chat", "work", "view", "numpy", "yaml", "pyarrow"),
     },
-    "evals": {"types", "units", "io", "errors", "numpy", "inspect_ai"},
+    "evals": {"types", "units", "thoughts", "io", "errors", "numpy", "inspect_ai"},
     "bench": {"spatialqa", "evals", "questions", "types", "errors", "numpy", "cyclopts"},
     "stream": {"questions", "io", "types", "errors", "numpy", "pyarrow"},
     "blind": {"questions", "stages", "io", "types", "errors", "numpy", "pyarrow"},

@@ -13,11 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from calipers.errors import DataError
 from calipers.evals.numerals import in_digits, upright
 from calipers.evals.quantities import ENDLESS, read_length
+from calipers.thoughts import parted
 from calipers.units import parse_length
 
-_THOUGHT = re.compile(r"^.*</(?:think|thinking|thought)>", re.DOTALL | re.IGNORECASE)
-_THINKING = re.compile(r"<(?:think|thinking|thought)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
+_WHOLE_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _ANSWER_LINE = re.compile(
     r"(?:final answer|(?<![\w\"'])answer)\**\s*(?:is\b|[:=])\s*\**\s*(?=\S)", re.IGNORECASE
 )
@@ -36,12 +36,11 @@ def final(text: str) -> str:
     ''
     """
     if "<" in text:
-        text = _THOUGHT.sub("", text, count=1)
-        tagged: list[str] = _ANSWER_TAG.findall(text)
-        if _THINKING.search(text):
-            return tagged[-1].strip() if tagged and "</answer>" in text.lower() else ""
-        if tagged:
-            return tagged[-1].strip()
+        text, unended = parted(text)
+        answers = _WHOLE_ANSWER if unended else _ANSWER_TAG
+        tagged: list[str] = answers.findall(text + unended)
+        if tagged or unended:
+            return tagged[-1].strip() if tagged else ""
     if "boxed{" in text:
         return _boxed(text)
     if "nswer" in text:

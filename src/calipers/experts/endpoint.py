@@ -30,6 +30,7 @@ from calipers.chat import (
 )
 from calipers.errors import DataError, UsageError
 from calipers.experts.base import Image
+from calipers.thoughts import spoken
 from calipers.types import Floats
 
 Box = tuple[float, float, float, float]
@@ -54,7 +55,6 @@ _MARGIN = 0.15
 _SLIMMEST = 1 / 3
 _SMALLEST_SIDE = 56
 
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.S | re.I)
 _LEAD = re.compile(
     r"(?:it is|it's|this is|that is|there is|the (?:marked )?(?:object|thing) is|"
     r"(?:answer|phrase|caption|label|name):)\s+",
@@ -250,7 +250,7 @@ def _lines(reply: Reply, cut_off: bool = False) -> list[str]:
     """The lines of an answer that are no thoughts; it may be cut off where that is said."""
     if reply.refusal or reply.finish_reason == "content_filter":
         raise UnusableError("it is a refusal; name what is seen")
-    text = _THOUGHT.sub("", reply.text).replace("’", "'")
+    text = spoken(reply.text).replace("’", "'")
     if (reply.finish_reason == "length" and not cut_off) or "<think" in text.lower():
         raise UnusableError("it was cut off at the limit of tokens; be brief")
     lines = [line.strip() for line in text.splitlines() if line.strip(" \t`")]

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from calipers.chat import Chat, ChatError, EndpointError, until
 from calipers.reason.plain import PlainChat
-from calipers.reason.thinking import spoken
 from calipers.reason.toolbox import Answerer, Result, Toolbox
 from calipers.reason.tracing import Traced, trace
+from calipers.thoughts import spoken
 from calipers.tools.chatting import Budget, Talk, stream
 from calipers.tools.session import Session
 from calipers.types import Frame

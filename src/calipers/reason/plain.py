@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from calipers.chat_wire import Chat, Message, Reply, ToolCall
-from calipers.reason.thinking import spoken
+from calipers.thoughts import spoken
 
 _CALL = re.compile(
     r"(?m)^[ \t>*`•-]*(?:\d{1,2}[.)][ \t]*)?[*`]*"

@@ -18,7 +18,7 @@ from calipers.evals.rules import RULES, Rule
 from calipers.evals.score import DEFAULT_RULES
 
 SCORING = (
-    "errors", "units", "types", "evals.cases", "evals.extract", "evals.numerals",
+    "errors", "thoughts", "units", "types", "evals.cases", "evals.extract", "evals.numerals",
     "evals.quantities", "evals.regions", "evals.relations", "evals.rules", "evals.score",
     "evals.wording", "evals.harness.prompts",
 )  # fmt: skip
