@@ -21,7 +21,7 @@ from calipers.evals.extract import read_points  # noqa: E402
 from calipers.io.exports.notations import NOTATIONS  # noqa: E402
 from calipers.model.bases import BASES, base  # noqa: E402
 from calipers.model.hugging import Chat, check_depth, collate  # noqa: E402
-from calipers.model.pointing import in_own_words, point  # noqa: E402
+from calipers.model.pointing import in_own_words  # noqa: E402
 from calipers.types import Frame  # noqa: E402
 
 
@@ -52,7 +52,7 @@ def test_packed_depth_that_smolvlm_would_resize_is_refused(
 
 
 def test_qwen_writes_boxes_and_points_as_json_with_the_name() -> None:
-    box = NOTATIONS["thousand"].write((64, 48, 320, 480), (640, 480))
+    box = NOTATIONS["qwen3-vl"].write((64, 48, 320, 480), (640, 480))
     asked, said = in_own_words(base("qwen3_vl"), "Where is the cup?", box)
     assert asked == "Where is the cup?"
     assert json.loads(said) == {"bbox_2d": [100, 100, 500, 1000], "label": "the cup"}
@@ -64,8 +64,9 @@ def test_qwen_writes_boxes_and_points_as_json_with_the_name() -> None:
 
 
 def test_other_bases_write_points_as_they_write_boxes() -> None:
-    assert point(base("paligemma"), 0.25, 0.5) == "<loc0512><loc0256>"  # y before x
-    assert point(base("internvl"), 0.25, 0.5, "the cup") == "[250, 500]"
+    where = ("Where is the cup?", "(0.25, 0.50)")
+    assert in_own_words(base("paligemma"), *where)[1] == "<loc0512><loc0256>"  # y before x
+    assert in_own_words(base("internvl"), *where)[1] == "[250, 500]"
     said = "[100, 100, 500, 1000]"
     assert in_own_words(base("internvl"), "Where is it?", said)[1] == said
     for name in BASES:

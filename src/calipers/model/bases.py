@@ -43,7 +43,6 @@ class Base:
         square: all pictures become squares of this side instead.
         pixels: least and most pixels of a picture.
         options: for its processor, so that it takes a picture as one piece.
-        json: whether it writes boxes and points as JSON, see `calipers.model.pointing`.
         answer_type: of the tokens of an answer in ``token_type_ids``.
         note: what else one has to know.
     """
@@ -57,7 +56,6 @@ class Base:
     square: int | None = None
     pixels: tuple[int, int] = (1, 1 << 40)
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    json: bool = False
     answer_type: int = 0
     note: str = ""
 
@@ -87,7 +85,7 @@ _TABLE = (
     Base(
         "qwen3_vl",
         ("Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Instruct"),
-        "Apache-2.0", "thousand", step=32, pixels=(65536, 1048576), json=True,
+        "Apache-2.0", "qwen3-vl", step=32, pixels=(65536, 1048576),
         note="its processor needs torchvision",
     ),
     Base(

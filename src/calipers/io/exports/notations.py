@@ -75,6 +75,7 @@ class Notation:
         steps: picture's size → steps along the width and the height.
         text: one number → its text.
         joined: what stands before, between and after the numbers.
+        point_joined: the same of a point's two numbers; None where it is as of a box.
         last: the largest number, less than steps where a side has a token fewer than edges.
         shift: 0.5 where a number names the middle of a step.
         y_first: whether y comes before x.
@@ -84,6 +85,7 @@ class Notation:
     steps: Callable[[Size], Size]
     text: Callable[[int], str] = str
     joined: tuple[str, str, str] = ("[", ", ", "]")
+    point_joined: tuple[str, str, str] | None = None
     last: int | None = None
     shift: float = 0.0
     y_first: bool = False
@@ -112,8 +114,25 @@ class Notation:
         >>> NOTATIONS["thousand"].write((64, 48, 320, 480), (640, 480))
         '[100, 100, 500, 1000]'
         """
-        before, between, after = self.joined
-        return before + between.join(map(self.text, self.numbers(box_xyxy, size_wh))) + after
+        return self._written(self.numbers(box_xyxy, size_wh), self.joined)
+
+    def point(self, x: float, y: float) -> str:
+        """A point as the model writes it, with half of a box's numbers.
+
+        Args:
+            x, y: shares of the picture's width and height; of notations that count thousandths or
+                tokens, whose numbers the picture's size does not change.
+
+        >>> NOTATIONS["qwen3-vl"].point(0.25, 0.5), NOTATIONS["paligemma"].point(0.25, 0.5)
+        ('{"point_2d": [250, 500]}', '<loc0512><loc0256>')
+        """
+        return self._written(
+            self.numbers((x, y, x, y), (1, 1))[:2], self.point_joined or self.joined
+        )
+
+    def _written(self, numbers: list[int], joined: tuple[str, str, str]) -> str:
+        before, between, after = joined
+        return before + between.join(map(self.text, numbers)) + after
 
     def read(self, text: str, size_wh: Size) -> Box:
         """The first box of a text, in pixels of the picture.
@@ -143,7 +162,10 @@ NOTATIONS: dict[str, Notation] = {
     "pixels": Notation(steps=lambda size_wh: size_wh),
     "thousand": Notation(steps=_thousand),
     "qwen3-vl": Notation(
-        steps=_thousand, joined=('{"bbox_2d": [', ", ", "]}"), pattern=r"(?<![\w.])\d+"
+        steps=_thousand,
+        joined=('{"bbox_2d": [', ", ", "]}"),
+        point_joined=('{"point_2d": [', ", ", "]}"),
+        pattern=r"(?<![\w.])\d+",
     ),
     "hundred": Notation(steps=_hundred),
     "resized": Notation(steps=smart_resize),
