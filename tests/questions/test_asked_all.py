@@ -77,7 +77,7 @@ def test_rows_stand_by_scene_in_the_order_of_the_scenes():
 def test_what_cannot_be_asked_is_refused():
     for types, mix, said in (
         (["hold"], None, "unknown question type"),
-        ("distance", None, "types: wanted a list of names, got letters"),
+        ("distance", None, "types: wanted a list of names, got the string"),
         (["contact"], None, "'contact' is asked by `calipers spatialqa`"),
         (["distance"], {"gap": 1.0}, "leave no question"),
         ([], None, "leave no question"),

@@ -29,7 +29,6 @@ from calipers.questions.multistep.plans import (
 )
 from calipers.questions.multistep.solving import letters, objects_of, obstacle, solve
 from calipers.questions.multistep.wording import FAMILY
-from calipers.types import Scene
 
 GOLDEN = Path(__file__).parent / "golden" / "multistep.txt"
 ROOM: list[Box] = [
@@ -496,5 +495,4 @@ def test_further_columns_are_there_only_when_they_are_asked() -> None:
 
 
 def test_an_empty_scene_is_asked_nothing() -> None:
-    empty: Scene = scene_of([])
-    assert ask_multistep(empty, 10, 0) == []
+    assert ask_multistep(scene_of([]), 10, 0) == []

@@ -62,6 +62,8 @@ def choose(types: Iterable[str] | None = None, mix: Mix | None = None) -> Chosen
     >>> choose(["distance", "holds"]).types, choose(["distance", "holds"]).robot
     (('distance',), ('holds',))
     """
+    if isinstance(types, str):
+        raise UsageError(f"types: wanted a list of names, got the string {types!r}")
     if types is None:
         chosen = Chosen(None, () if isinstance(mix, Mapping) else _IDS, ROBOT_SHARE, False)
     else:

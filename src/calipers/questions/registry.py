@@ -135,8 +135,6 @@ def _why_unknown(name: str) -> str:
 
     if name in (*SPATIAL_TYPES, ROBOT):
         return f"question type {name!r} is asked by `calipers spatialqa`, not here"
-    if len(name) == 1:
-        return f"types: wanted a list of names, got letters ({name!r}, …)"
     stem = name.split("_")[0]
     near = [t for t in TYPES if stem and t.startswith(stem)] or list(TYPES)
     return f"unknown question type {name!r}; there are: {', '.join(near)}"
