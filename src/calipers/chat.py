@@ -13,7 +13,6 @@ import math
 import os
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,8 @@ from calipers.chat_wire import Chat as Chat
 from calipers.chat_wire import Message as Message
 from calipers.chat_wire import Reply as Reply
 from calipers.chat_wire import ToolCall as ToolCall
+from calipers.chat_wire import picture as picture
+from calipers.chat_wire import user as user
 from calipers.errors import CalipersError, RunError, UsageError
 
 Item = TypeVar("Item")
@@ -131,26 +132,6 @@ class Usage:
         )
         text += f" (not stated for {self.unstated:,})" if self.unstated else ""
         return text if self.cost is None else f"{text}, cost {self.cost:.4g}"
-
-
-def picture(data: bytes, media: str = "image/jpeg") -> dict[str, Any]:
-    """The part of a message that holds an encoded picture, as a data URL.
-
-    >>> picture(b"abc", "image/png")
-    {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,YWJj'}}
-    """
-    url = f"data:{media};base64,{b64encode(data).decode('ascii')}"
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def user(*parts: str | Mapping[str, Any]) -> Message:
-    """A message of the user: texts and pictures, in order.
-
-    >>> user("How far?")
-    {'role': 'user', 'content': [{'type': 'text', 'text': 'How far?'}]}
-    """
-    content = [{"type": "text", "text": p} if isinstance(p, str) else dict(p) for p in parts]
-    return {"role": "user", "content": content}
 
 
 def in_parallel(

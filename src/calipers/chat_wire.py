@@ -7,6 +7,7 @@ server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.ht
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,26 @@ END = b"[DONE]"
 
 Message = Mapping[str, Any]
 """One message as the protocol writes it: ``role``, ``content``, perhaps ``tool_calls``."""
+
+
+def picture(data: bytes, media: str = "image/jpeg") -> dict[str, Any]:
+    """The part of a message that holds an encoded picture, as a data URL.
+
+    >>> picture(b"abc", "image/png")
+    {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,YWJj'}}
+    """
+    url = f"data:{media};base64,{b64encode(data).decode('ascii')}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def user(*parts: str | Mapping[str, Any]) -> Message:
+    """A message of the user: texts and pictures, in order.
+
+    >>> user("How far?")
+    {'role': 'user', 'content': [{'type': 'text', 'text': 'How far?'}]}
+    """
+    content = [{"type": "text", "text": p} if isinstance(p, str) else dict(p) for p in parts]
+    return {"role": "user", "content": content}
 
 
 @dataclass(frozen=True, slots=True)

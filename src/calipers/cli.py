@@ -26,7 +26,6 @@ app = App(
     help_format="plaintext",
 )
 
-
 _HUSHED = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_VERBOSITY": "error",
@@ -74,7 +73,9 @@ def _summary(record: dict[str, Any], out: str) -> None:
         for name, done in experts.items():
             print(f"experts   {role}: {_did(name, done)}")
             if "usage" in done:
-                print(f"used      {role}: {_used(done['usage'])}")
+                from calipers.chat import Usage
+
+                print(f"used      {role}: {Usage(**done['usage'])}")
     for stage, reasons in record["skipped"].items():
         for reason, number in reasons.items():
             print(f"skipped   {_count(number, 'record')} ({stage}: {reason})")
@@ -92,12 +93,6 @@ def _did(name: str, done: dict[str, Any]) -> str:
     ran = f"{name} on {_count(done.get('pictures', 0), 'picture')}"
     more = (f"{done[key]} {key}" for key in ("cached", "failed") if done.get(key))
     return ", ".join((ran, *more))
-
-
-def _used(usage: dict[str, Any]) -> str:
-    from calipers.chat import Usage
-
-    return str(Usage(**usage))
 
 
 def _count(number: int, what: str) -> str:

@@ -7,11 +7,14 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from calipers.errors import MissingExtraError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from calipers.serve.answers import Done
 
 Flag = Annotated[bool, Parameter(negative="")]
 TOLD_EACH = 100
@@ -114,8 +117,11 @@ def answer(
     )  # fmt: skip
     if done.skipped and not (done.answered or done.before):
         raise RunError(f"{done.skipped} skipped; see {out}.skipped.jsonl")
-    if quiet:
-        return
+    if not quiet:
+        _say_done(done, out)
+
+
+def _say_done(done: Done, out: Path) -> None:
     if done.before:
         _say(f"before    {done.before}")
     if done.skipped:
