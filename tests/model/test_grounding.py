@@ -15,7 +15,7 @@ from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.train.nano import collate  # noqa: E402
 
 TURNS = [("Is the red can left of the can?", "yes"), ("How tall is the red can?", "0.30 m")]
-NAMES = ["red can", "can"]
+NAMES = {"red can": 0, "can": 1}
 
 
 @pytest.fixture(scope="module")

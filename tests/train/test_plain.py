@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,17 +23,32 @@ from calipers.model.grounding import IGNORED  # noqa: E402
 from calipers.model.nano import Named, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
-from calipers.train.naming import Thing, covering, patch_words, shares, things  # noqa: E402
+from calipers.train.data import Sample, samples  # noqa: E402
+from calipers.train.naming import (  # noqa: E402
+    Thing,
+    called,
+    covering,
+    patch_words,
+    shares,
+    shorten,
+    things,
+)
 from calipers.train.plain import Plain, draw, plain_case, plain_questions, tell  # noqa: E402
+from calipers.train.recipe import RunData  # noqa: E402
 from calipers.types import Scene  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("blocks")
     write_blocks(home / "frames", 3)
     calipers.scenes(home / "frames", home / "run", workers=1)
-    return list(calipers.read_scenes(home / "run"))
+    return home / "run"
+
+
+@pytest.fixture(scope="module")
+def scenes(run: Path) -> list[Scene]:
+    return list(calipers.read_scenes(run))
 
 
 def test_comparisons_of_depth_go_by_the_depths_of_the_things(scenes: list[Scene]) -> None:
@@ -159,6 +177,39 @@ def test_a_patch_is_of_what_covers_it_most() -> None:
 def test_articles_are_no_names(scenes: list[Scene]) -> None:
     for thing, item in zip(things(scenes[0]), scenes[0].objects):
         assert " ".join(thing.words) == item.caption
+
+
+def test_a_short_name_is_of_one_thing_alone(scenes: list[Scene]) -> None:
+    scene = scenes[0]
+    numbers = {"red can": 0, "red box": 1, "dark blue can": 2, "blue ball": 3, "pair of socks": 4}
+    items = [replace(scene.objects[0], reference=f"the {name}") for name in numbers]
+    found = things(replace(scene, objects=items))
+    assert [thing.short for thing in found] == ["", "", "dark blue thing", "", ""]
+    assert called(found) == numbers | {"dark blue thing": 2}
+    rng = np.random.default_rng(0)
+    asked = "Is the dark blue can left of the red can?"
+    assert shorten(asked, found, 1.0, rng) == "Is the dark blue thing left of the red can?"
+    assert shorten(asked, found, 0.0, rng) == asked
+    said = [shorten(asked, found, 0.3, rng) for _ in range(400)]
+    assert 0.22 < np.mean([one != asked for one in said]) < 0.38
+
+
+def test_short_names_and_described_patches_reach_what_is_learnt(run: Path) -> None:
+    def drawn(**options: object) -> list[Sample]:
+        data = [RunData(run=run, ask="plain", types=["point"], **options)]
+        made = samples(data, seed=0, turns=9, spatial_share=1.0, measure=lambda sample: 1)
+        return list(islice(made, 3))
+
+    for short, long in zip(drawn(short=1.0, patches="description"), drawn()):
+        for (asked, answer), (whole, same) in zip(short.turns, long.turns, strict=True):
+            assert re.sub(r" (block|ball|can)\?", " thing?", whole) == asked != whole
+            assert answer == same
+        assert all(thing.shown == thing.words[:1] for thing in short.things)
+        tokenizer = train_tokenizer([text for turn in short.turns for text in turn] * 9, 400)
+        row = Writer(tokenizer, 0).row(short.turns, names=called(short.things))
+        assert set(row.named) == {-1, *range(len(short.things))}
+        learnt = patch_words(short.things, np.arange(len(short.things)), Writer(tokenizer, 0))
+        assert ((learnt != IGNORED) == [True, False, False, False]).all()
 
 
 def test_things_and_space_count_half_each() -> None:

@@ -7,8 +7,9 @@ learnt from few examples.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -95,7 +96,10 @@ class Writer:
         return len(self.row(turns).tokens) - len(self.prefix)
 
     def row(
-        self, turns: Sequence[tuple[str, str]], apart: bool = True, names: Sequence[str] = ()
+        self,
+        turns: Sequence[tuple[str, str]],
+        apart: bool = True,
+        names: Mapping[str, int] = MappingProxyType({}),
     ) -> Row:
         """The tokens of a picture with questions and answers; answers and their ends are learnt,
         what the DepthAPI says in them is not.
@@ -103,7 +107,7 @@ class Writer:
         Args:
             turns: question and answer.
             apart: whether a question sees none of the others; else it sees those before it.
-            names: of things, to be found in the questions.
+            names: what things are called → their numbers, to be found in the questions.
         """
         start = len(self.prefix)
         tokens, labels = list(self.prefix), [IGNORED] * start
@@ -121,14 +125,13 @@ class Writer:
             position += range(start, start + len(asked) + len(said))
         return Row(tokens, labels, turn, position, named, order)
 
-    def _named(self, question: str, names: Sequence[str]) -> tuple[list[int], list[int]]:
+    def _named(self, question: str, names: Mapping[str, int]) -> tuple[list[int], list[int]]:
         """The tokens of a question, and which name each is part of; -1 for none. Longer names go
         first."""
         if not names:
             tokens = self.tokens(_asked(question))
             return tokens, [-1] * len(tokens)
-        number = {name: k for k, name in enumerate(names)}
-        longest = sorted(number, key=len, reverse=True)
+        longest = sorted(names, key=len, reverse=True)
         pattern = rf"\b(?:{'|'.join(map(re.escape, longest))})\b"
         text = _asked(question)
         found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -136,7 +139,7 @@ class Writer:
         for match in re.finditer(pattern, text):
             for k, (start, end) in enumerate(found["offset_mapping"]):
                 if start < match.end() and end > match.start():
-                    named[k] = number[match[0]]
+                    named[k] = names[match[0]]
         return found["input_ids"], named
 
     def tokens(self, text: str) -> list[int]:

@@ -28,7 +28,7 @@ from calipers.io.scenes import read_scenes
 from calipers.questions.sampling import generator
 from calipers.stream import QuestionStream, epoch_seed
 from calipers.train.general import Conversation, read_general
-from calipers.train.naming import Thing, names, things
+from calipers.train.naming import Thing, names, shorten, things
 from calipers.train.plain import draw, tell
 from calipers.train.recipe import GeneralData, RunData
 from calipers.types import Frame, Scene
@@ -189,7 +189,7 @@ def _places(
     for scene, seen in _scenes(source):
         found = place_turns(scene, notation, generator(epoch_seed(seed, epoch), f"of {scene.id}"))
         if found:
-            yield Sample(seen, found[:turns], True, tuple(things(scene)))
+            yield Sample(seen, found[:turns], True, _things(scene, source))
 
 
 def _plain(
@@ -200,9 +200,13 @@ def _plain(
         rng = generator(epoch_seed(seed, epoch), f"of {scene.id}")
         asked = draw(scene, turns, rng, source.types)
         noise = 1 + source.noise * rng.standard_normal(len(asked))
-        said = [(q.question, tell(q, n, source.tool)) for q, n in zip(asked, noise.tolist())]
+        found = _things(scene, source)
+        said = [
+            (shorten(q.question, found, source.short, rng), tell(q, n, source.tool))
+            for q, n in zip(asked, noise.tolist())
+        ]
         if said:
-            yield Sample(seen, said, True, tuple(things(scene)))
+            yield Sample(seen, said, True, found)
 
 
 def _names(
@@ -210,8 +214,12 @@ def _names(
 ) -> Iterator[Sample]:
     """What each thing of a scene is called; each scene once an epoch."""
     for scene, seen in _scenes(source):
-        if found := tuple(things(scene)):
+        if found := _things(scene, source):
             yield Sample(seen, [], True, found)
+
+
+def _things(scene: Scene, source: RunData) -> tuple[Thing, ...]:
+    return tuple(things(scene, source.patches == "description"))
 
 
 _ASKING = {"questions": _questions, "places": _places, "plain": _plain, "names": _names}

@@ -7,6 +7,7 @@ like the words of the thing that covers it. A language model then finds a thing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,13 +24,24 @@ WORDS = 4
 """Most words of a thing's name; its last ones."""
 _LEAST_COVERED = 0.2
 _LEFT_OUT = ("the",)
+_JOINING = {"and", "at", "by", "for", "from", "in", "near", "of", "on", "to", "under", "with"}
+"""Names that hold one are not shortened: "pair of thing"."""
 
 
 class Thing(NamedTuple):
-    """A thing in a picture: words of its name, and its mask."""
+    """A thing in a picture.
+
+    Attributes:
+        words: of its name.
+        mask: where it is.
+        short: what else it is called, see `things`; "" for nothing.
+        shown: the words that its patches learn; none stands for all.
+    """
 
     words: tuple[str, ...]
     mask: Rle
+    short: str = ""
+    shown: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -37,13 +49,64 @@ class Thing(NamedTuple):
         return " ".join(self.words)
 
 
-def things(scene: Scene) -> list[Thing]:
-    """The things of a scene that have a name and a mask."""
-    return [
+def things(scene: Scene, described: bool = False) -> list[Thing]:
+    """The things of a scene that have a name and a mask.
+
+    A can that is the only red thing is called "red thing" in short.
+
+    Args:
+        scene: lifted.
+        described: patches learn the words before the last of a name alone, where there are such. A
+            patch shows what colour a thing has; what it is takes all of its patches, and would be
+            guessed from the colour where some things are never red.
+    """
+    found = [
         Thing(_words(item.reference), item.segmentation)
         for item in scene.objects
         if item.reference is not None and item.segmentation is not None
     ]
+    told = [set(_words(item.reference)) for item in scene.objects if item.reference is not None]
+    return [
+        thing._replace(short=_short(thing.words, told), shown=thing.words[:-1] if described else ())
+        for thing in found
+    ]
+
+
+def _short(words: tuple[str, ...], told: Sequence[set[str]]) -> str:
+    """A name without what the thing is, where no other thing is so.
+
+    >>> _short(("red", "can"), [{"red", "can"}, {"blue", "can"}])
+    'red thing'
+    >>> _short(("red", "can"), [{"red", "can"}, {"dark", "red", "box"}]), _short(("can",), [])
+    ('', '')
+    """
+    rest = words[:-1]
+    alone = rest and _JOINING.isdisjoint(rest) and sum(set(rest) <= other for other in told) == 1
+    return " ".join([*rest, "thing"]) if alone else ""
+
+
+def called(found: Sequence[Thing]) -> dict[str, int]:
+    """What the things are called → their numbers."""
+    full = {thing.name: k for k, thing in enumerate(found)}
+    return {thing.short: k for k, thing in enumerate(found) if thing.short} | full
+
+
+def shorten(question: str, found: Sequence[Thing], share: float, rng: np.random.Generator) -> str:
+    """A question with some of the names in it in short, each with the probability `share`.
+
+    >>> can = Thing(("red", "can"), {"size": [1, 1], "counts": ""}, "red thing")
+    >>> shorten("Where is the red can?", [can], 1.0, np.random.default_rng(0))
+    'Where is the red thing?'
+    """
+    short = {thing.name: thing.short for thing in found if thing.short}
+    if not short or not share:
+        return question
+    longest = sorted((thing.name for thing in found), key=len, reverse=True)
+
+    def say(name: re.Match[str]) -> str:
+        return short[name[0]] if name[0] in short and rng.random() < share else name[0]
+
+    return re.sub(rf"\b(?:{'|'.join(map(re.escape, longest))})\b", say, question)
 
 
 def _words(name: str) -> tuple[str, ...]:
@@ -99,7 +162,8 @@ def patch_words(
     """
     out = np.full((len(found) + 1, WORDS), IGNORED)
     for row, thing in zip(out, found):
-        row[: len(thing.words)] = [writer.tokens(" " + word)[0] for word in thing.words]
+        words = thing.shown or thing.words
+        row[: len(words)] = [writer.tokens(" " + word)[0] for word in words]
     if found:
         out[-1, 0] = writer.tokenizer.pad_token_id
     return np.asarray(out[covers])

@@ -30,7 +30,7 @@ from calipers.model.smol import smollm2
 from calipers.model.tokens import Row, Writer, train_tokenizer
 from calipers.train.checkpoints import last_checkpoint, restore, save
 from calipers.train.data import Cache, Sample, samples, texts
-from calipers.train.naming import covering, patch_words, shares
+from calipers.train.naming import called, covering, patch_words, shares
 from calipers.train.recipe import Recipe, Stage
 
 Learnt = Batch | Named
@@ -206,7 +206,7 @@ class Trainer:
             covered = pad_sequence([torch.from_numpy(p) for p in parts], batch_first=True)
             if not asked:
                 return Named(torch.from_numpy(pictures), words)
-        rows = [self.writer.row(s.turns, s.spatial, [t.name for t in s.things]) for s in found]
+        rows = [self.writer.row(s.turns, s.spatial, called(s.things)) for s in found]
         batch = collate(rows, pictures, self.model.tokenizer.pad_token_id)
         batch.words, batch.shares = words, covered
         return batch

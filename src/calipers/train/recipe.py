@@ -32,6 +32,10 @@ class RunData(_Checked):
         questions_per_scene, types, mix, split: as of `calipers.QuestionStream`.
         noise: standard deviation of what lengths of plain answers are multiplied by, around 1.
         tool: plain answers ask the DepthAPI first, where it knows.
+        short: share of names in plain questions that are said in short, "the red thing" where one
+            thing is red.
+        patches: what the patches of a thing learn to show in a nano, all words of its name or
+            those before the last, see `calipers.train.naming.things`.
         boxes: share of questions with the box of each object behind its name.
         balance: a file of ``calipers stats --balance``; keeps as many answers of either side.
         weight: how many tokens it gets beside the other runs.
@@ -46,6 +50,8 @@ class RunData(_Checked):
     split: str | None = None
     noise: Annotated[float, Field(ge=0)] = 0.0
     tool: bool = False
+    short: Share = 0.0
+    patches: Literal["name", "description"] = "name"
     boxes: Share = 0.0
     balance: Path | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
