@@ -58,6 +58,9 @@ REAL: dict[str, dict[str, float]] = {"arc2017": {}, "motorcycle": {"scale": 0.25
 """Samples that are photographs, each for a look at what no arm has learnt from."""
 TEST_SEED = 1_000_003
 GENERAL_QUESTIONS = 200
+POINTING = {"short": 0.3, "patches": "description"}
+"""How the DepthAPI's arm learns names: it looks for pairs of colour and shape that it has not seen
+by their colours."""
 CALL, POINT = re.compile(r"=(\d+)"), re.compile(r"\((0\.\d+), (0\.\d+)\)")
 
 
@@ -252,11 +255,14 @@ def make_base(work: Path, size: Size, threads: int, tool: bool) -> None:
     """What all arms begin with; see the top. Its tokenizer knows the words of all questions."""
     run = str(work / "train")
     general: dict[str, Any] = {"general": str(work / "general.json")}
-    where: dict[str, Any] = {"run": run, "ask": "plain", "types": ["point"]}
-    names: dict[str, Any] = {"run": run, "ask": "names"}
+    plain: dict[str, Any] = {"run": run, "ask": "plain", "tool": tool}
+    if tool:
+        plain |= POINTING
+    where = plain | {"types": ["point"]}
+    names = {"run": run, "ask": "names", "patches": plain.get("patches", "name")}
     recipe = make_recipe({
         "out": base_of(work, tool),
-        "data": [{"run": run, "ask": "plain", "tool": tool}, general],
+        "data": [plain, general],
         "stages": [
             {"name": "names", "learn": ALL, "steps": size.naming, "lr": 3e-3, "data": [names]},
             {"name": "basic", "learn": ALL, "steps": size.basic, "lr": 1e-3, "warmup": 30,
@@ -282,6 +288,7 @@ def recipes_of(work: Path, size: Size, arm: Arm) -> list[Recipe]:
     found, model = [], base_of(work, arm.tool)
     parts = [("one-way", size.steps, [direct, SCORED]), ("both", size.both, [[*ASKED]])]
     if arm.tool:
+        plain |= POINTING
         seen = ["point", *TOOL]
         read = [[*seen, *TOLD]]
         parts = [("tool", size.steps, read), ("longer", size.longer, read)]
