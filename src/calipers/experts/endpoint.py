@@ -30,7 +30,7 @@ from calipers.chat import (
 )
 from calipers.errors import DataError, UsageError
 from calipers.experts.base import Image
-from calipers.thoughts import spoken
+from calipers.thoughts import parted
 from calipers.types import Floats
 
 Box = tuple[float, float, float, float]
@@ -250,8 +250,8 @@ def _lines(reply: Reply, cut_off: bool = False) -> list[str]:
     """The lines of an answer that are no thoughts; it may be cut off where that is said."""
     if reply.refusal or reply.finish_reason == "content_filter":
         raise UnusableError("it is a refusal; name what is seen")
-    text = spoken(reply.text).replace("’", "'")
-    if (reply.finish_reason == "length" and not cut_off) or "<think" in text.lower():
+    text, unended = parted(reply.text.replace("’", "'"))
+    if (reply.finish_reason == "length" and not cut_off) or unended:
         raise UnusableError("it was cut off at the limit of tokens; be brief")
     lines = [line.strip() for line in text.splitlines() if line.strip(" \t`")]
     if not lines:
