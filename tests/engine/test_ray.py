@@ -37,6 +37,7 @@ def environment() -> Iterator[None]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPATH", str(TESTS))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # with Ray's own 15 a busy machine starves them
         patch.setenv(faults.MARK, uuid4().hex)  # its kills are not to reach other tests' workers
         yield
 
