@@ -204,6 +204,7 @@ def test_other_pictures_are_other_input(tmp_path: Path) -> None:
         ({"limit": 0}, "limit: wanted at least 1"),
         ({"types": []}, "at least one question type"),
         ({"types": ["colour"]}, "unknown question type 'colour'"),
+        ({"types": "distance"}, "types: wanted a list of names, got the string 'distance'"),
         ({"mix": 1.5}, "mix: wanted a share"),
         ({"mix": {"distance": 0.0}}, "leave no question"),
         ({"types": ["gap"], "mix": 1.0}, "leave no question"),

@@ -190,6 +190,7 @@ def test_types_mix_and_keep_choose_questions(few: Path) -> None:
         ({"buffer": 0}, "buffer: wanted at least 1"),
         ({"questions_per_scene": 0}, "questions_per_scene: wanted at least 1"),
         ({"types": ["lefty"]}, "unknown question type"),
+        ({"types": "distance"}, "types: wanted a list of names, got the string 'distance'"),
         ({"mix": 2.0}, "mix: wanted a share"),
     ],
 )

@@ -25,7 +25,7 @@ from calipers.io.inputs.sources import open_frames
 from calipers.io.run import RunFolder, RunSpec, cut_part, read_run
 from calipers.io.scenes import part_batches, scene_parts
 from calipers.questions.asking import choose as choose_types
-from calipers.questions.registry import Mix
+from calipers.questions.registry import Mix, names_of
 from calipers.work import FramesWork, ScenesWork, Work
 
 SHARD_RECORDS = 32
@@ -89,8 +89,7 @@ class Options:
     memory: float | None = None
 
     def __post_init__(self) -> None:
-        if self.types is not None:
-            object.__setattr__(self, "types", tuple(self.types))
+        object.__setattr__(self, "types", names_of(self.types))
         for name in ("experts", "vocabulary", "cache", "images"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))

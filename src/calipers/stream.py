@@ -33,7 +33,7 @@ from calipers.io.files import readable
 from calipers.io.questions import MULTISTEP_FIELDS, QUESTION_SCHEMA
 from calipers.io.scenes import ASKED_COLUMNS, batch_scenes, part_batches, scene_parts
 from calipers.questions.asking import AskedAll
-from calipers.questions.registry import Mix
+from calipers.questions.registry import Mix, names_of
 from calipers.questions.sampling import generator
 from calipers.types import Bools, Scene
 
@@ -156,7 +156,7 @@ class QuestionStream:
         keep: Keep | None = None,
     ) -> None:
         self.seed, self.count, self.mix = seed, questions_per_scene, mix
-        self.types = None if types is None else tuple(types)
+        self.types = names_of(types)
         self.shuffle, self.buffer, self.split, self.keep = shuffle, buffer, split, keep
         self.fields = tuple(fields)
         self._rank = _given_rank(rank, world_size)

@@ -226,6 +226,8 @@ def test_the_tolerance_stands_in_the_record():
 def test_unknown_types_and_numbers_are_refused():
     with pytest.raises(UsageError, match="holds"):
         ask_robot(scene(), 1, 0, types=["hold"])
+    with pytest.raises(UsageError, match="types: wanted a list of names, got the string 'holds'"):
+        ask_robot(scene(), 1, 0, types="holds")
     with pytest.raises(UsageError):
         ask_robot(scene(), -1, 0)
 

@@ -73,7 +73,7 @@ def test_quiet_is_quiet(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_text_is_no_list_of_types(frames: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="types: wanted a list of names, got the text 'contact'"):
+    with pytest.raises(UsageError, match="types: wanted a list of names, got the string 'contact'"):
         write_spatialqa(frames, tmp_path / "out", types="contact")
 
 

@@ -21,7 +21,7 @@ from calipers.errors import UsageError
 from calipers.questions.columns import CONCISE, Asked
 from calipers.questions.multistep.asking import MultistepQuestion, ask_multistep
 from calipers.questions.multistep.plans import MULTISTEP_TYPES
-from calipers.questions.registry import Mix, weights
+from calipers.questions.registry import Mix, names_of, weights
 from calipers.questions.robot import GRIPPER, ROBOT_TYPES, ask_robot
 from calipers.types import Question, Scene
 
@@ -62,12 +62,11 @@ def choose(types: Iterable[str] | None = None, mix: Mix | None = None) -> Chosen
     >>> choose(["distance", "holds"]).types, choose(["distance", "holds"]).robot
     (('distance',), ('holds',))
     """
-    if isinstance(types, str):
-        raise UsageError(f"types: wanted a list of names, got the string {types!r}")
-    if types is None:
+    names = names_of(types)
+    if names is None:
         chosen = Chosen(None, () if isinstance(mix, Mapping) else _IDS, ROBOT_SHARE, False)
     else:
-        named = list(dict.fromkeys(types))
+        named = list(dict.fromkeys(names))
         robot = tuple(id for id in _IDS if ROBOT in named or id in named)
         steps = tuple(id for id in MULTISTEP_TYPES if MULTISTEP in named or id in named)
         others = (ROBOT, *_IDS, MULTISTEP, *MULTISTEP_TYPES)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from calipers.errors import UsageError
 from calipers.questions.facts import Surveys
 from calipers.questions.grammar import FORMS, capital, slot_values
-from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, weights
+from calipers.questions.registry import QUALITATIVE, TYPE_LIST, Mix, names_of, weights
 from calipers.questions.sampling import Picks, generator, pick
 from calipers.questions.writing import SLOTS, ZERO_OUTCOMES, Positions, book
 from calipers.types import Bools, Doubles, Scene
@@ -88,7 +88,7 @@ class Asked:
                 f"wanted a count of 0 or more and concise in [0, 1], got {count}, {concise}"
             )
         self.count, self.seed, self.concise = count, seed, concise
-        self._types = None if types is None else tuple(types)
+        self._types = names_of(types)
         self._mix = tuple(mix.items()) if isinstance(mix, Mapping) else mix
         _shares(True, self._types, self._mix)
         self._parts: list[_Rows] = []

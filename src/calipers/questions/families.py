@@ -21,6 +21,7 @@ import yaml
 
 from calipers.errors import DataError, UsageError
 from calipers.questions.grammar import Template, compile_template, slot_values
+from calipers.questions.registry import names_of
 from calipers.questions.sampling import generator
 from calipers.questions.writing import LENGTHS
 from calipers.types import Fact, Kind, Question, Scene
@@ -75,7 +76,8 @@ class FamilyBook:
         Raises:
             UsageError: no such type in the family.
         """
-        wanted = set(self.types) if types is None else set(types)
+        names = names_of(types)
+        wanted = set(self.types if names is None else names)
         unknown = sorted(wanted - set(self.types))
         if unknown:
             there = ", ".join(self.types)

@@ -131,13 +131,21 @@ def question_type(name: str) -> QuestionType:
 
 
 def _why_unknown(name: str) -> str:
-    from calipers.spatialqa.table import ROBOT, SPATIAL_TYPES
-
-    if name in (*SPATIAL_TYPES, ROBOT):
-        return f"question type {name!r} is asked by `calipers spatialqa`, not here"
     stem = name.split("_")[0]
     near = [t for t in TYPES if stem and t.startswith(stem)] or list(TYPES)
-    return f"unknown question type {name!r}; there are: {', '.join(near)}"
+    known = ", ".join(near)
+    return f"unknown question type {name!r}; there are: {known} (others: `calipers spatialqa`)"
+
+
+def names_of(types: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of types as they are given, and None, which is all of them.
+
+    Raises:
+        UsageError: a single string, which would be taken for a list of letters.
+    """
+    if isinstance(types, str):
+        raise UsageError(f"types: wanted a list of names, got the string {types!r}")
+    return None if types is None else tuple(types)
 
 
 def weights(level: bool, types: Iterable[str] | None = None, mix: Mix | None = None) -> Doubles:

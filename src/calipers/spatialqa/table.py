@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calipers.errors import UsageError
+from calipers.questions.registry import names_of
 from calipers.types import Kind, Question
 
 Level = Literal["low", "middle", "high"]
@@ -72,8 +73,7 @@ def spatial_types(names: Sequence[str] | None = None) -> list[SpatialType]:
     Raises:
         UsageError: an unknown type.
     """
-    if isinstance(names, str):
-        raise UsageError(f"types: wanted a list of names, got the text {names!r}")
+    names = names_of(names)
     unknown = sorted(set(names or ()) - {*SPATIAL_TYPES, ROBOT})
     if unknown:
         known = ", ".join((*SPATIAL_TYPES, ROBOT))
