@@ -12,8 +12,11 @@ import sys
 import threading
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -315,6 +318,25 @@ def test_before_an_endpoint_there_are_as_many_answers_as_asked_for() -> None:
     assert texts == ["5 m", "6 m", "7 m"]
     assert chunks[-1].usage.total_tokens == 3060
     assert not any("n" in asked.body for asked in behind.asked)
+
+
+def test_every_answer_of_a_request_counts_as_a_turn_that_waits() -> None:
+    """Eight are under way and 64 may wait: four times sixteen answers are let in, and no more."""
+
+    def slow(body: dict[str, Any]) -> Act:
+        return replace(said("5 m"), delay_s=0.6)
+
+    def status(http: Any) -> int:
+        try:
+            found = http.chat.completions.create(model="m", messages=asking(), n=16)
+        except openai.APIStatusError as error:
+            return int(error.status_code)
+        return 200 if len(found.choices) == 16 else 0
+
+    with before(slow) as (_, http), ThreadPoolExecutor(6) as pool:
+        found = Counter(pool.map(status, [http] * 6))
+    assert found.keys() == {200, 503}
+    assert found[200] >= 4
 
 
 def test_before_an_endpoint_the_tokens_of_all_rounds_are_counted() -> None:

@@ -6,7 +6,7 @@ has to find in the picture itself.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -274,8 +274,3 @@ def _outcome(done: Future[Said]) -> Said | ChatError:
         raise
     except ChatError as error:
         return error
-
-
-def tuned_by(speaker: Speaker, manner: Manner, extra: Mapping[str, Any]) -> Speaker:
-    """A model as one answer of a manner needs it."""
-    return speaker.tuned(manner.tuning(0), extra)

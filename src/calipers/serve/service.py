@@ -179,9 +179,9 @@ class _Service:
 
     async def complete(self, request: Request) -> Response:
         """Let the model say its next turn."""
-        waiting = self.options.limits.waiting
-        if self.receiving >= waiting or len(self.pending) >= waiting + self.speaker.threads:
-            raise ToolError("busy", "too many turns at once; try again later")
+        if self.receiving >= self.options.limits.waiting:
+            raise _busy()
+        self._check_room(1)
         self.receiving += 1
         try:
             asked, turns = await self._begin(request)
@@ -194,6 +194,12 @@ class _Service:
             return await self._streamed(asked, turns)
         return await self._whole(request, turns)
 
+    def _check_room(self, turns: int) -> None:
+        """Whether as many more turns may wait; any number may where none does."""
+        room = self.options.limits.waiting + self.speaker.threads - len(self.pending)
+        if self.pending and turns > room:
+            raise _busy()
+
     async def _begin(self, request: Request) -> tuple[ChatRequest, list[_Turn]]:
         asked = parse_request(await request.body())
         self._check(asked.model)
@@ -201,8 +207,10 @@ class _Service:
             asked.check_local()
         work = partial(admit, asked, self.options.limits, self.options.fetching, self.local)
         heard = await anyio.to_thread.run_sync(work, limiter=self.decoding)
-        choices = range(asked.n or 1)
-        return asked, [_Turn(self.pool, partial(self._saying, asked, heard, k)) for k in choices]
+        count = asked.n or 1
+        self._check_room(count)
+        say = [partial(self._saying, asked, heard, choice) for choice in range(count)]
+        return asked, [_Turn(self.pool, one) for one in say]
 
     def _saying(self, asked: ChatRequest, heard: Conversation, choice: int) -> Pieces:
         tuned = self.speaker.tuned(asked.tuning(self.options.max_tokens, choice), asked.extra())
@@ -286,6 +294,10 @@ def _stop(turns: list[_Turn]) -> None:
     """Let those end that nobody listens to any more."""
     for turn in turns:
         turn.stopped.set()
+
+
+def _busy() -> ToolError:
+    return ToolError("busy", "too many turns at once; try again later")
 
 
 def _choice(number: int, text: str, found: Said | Reply) -> dict[str, Any]:
