@@ -121,7 +121,7 @@ _MARGIN = re.compile(r"\s*\(?\s*(?:±|\+/-|\+-|plus or minus)\s*", re.IGNORECASE
 _PARTS = re.compile(r"[\s,]*(?:and\s+)?")
 _ALIKE = str.maketrans("ıİſ\N{KELVIN SIGN}", "iisk")
 """Letters that patterns take for others and `str.lower` does not."""
-_LISTED = re.compile(r"(?m)^\s*(\d+)[.)]\s")
+_LISTED = re.compile(r"(?m)^[^\S\n]*+(\d+)[.)]\s")
 
 
 def numbers(text: str) -> list[Said]:

@@ -58,11 +58,6 @@ class Thing:
     yaw: float = 0.0
     lean: float = 0.0
 
-    @property
-    def grip_width(self) -> float:
-        """What the fingers must span, metres."""
-        return self.size[1]
-
 
 @dataclass(slots=True)
 class Shell:
