@@ -36,16 +36,19 @@ def count(row: dict[str, Any]) -> int:
 
 
 def cell(row: dict[str, Any] | None) -> str:
-    """A share in percent with its interval and the number of questions.
+    """A share in percent with its interval, where it has one, and the number of questions.
 
     >>> cell({"mean": 0.5, "low": 0.4, "high": 0.6, "right": 5, "wrong": 4, "partly": 0,
     ...       "no_answer": 1})
     '50.0 (40.0 to 60.0; n = 10)'
+    >>> cell({"mean": 0.5, "low": None, "high": None, "right": 1, "wrong": 1, "partly": 0,
+    ...       "no_answer": 0})
+    '50.0 (n = 2)'
     """
-    if row is None:
+    if row is None or row["mean"] is None:
         return "-"
-    mean, low, high = (f"{100 * row[name]:.1f}" for name in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high}; n = {count(row)})"
+    between = "" if row["low"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}; "
+    return f"{100 * row['mean']:.1f} ({between}n = {count(row)})"
 
 
 def table(results: dict[str, dict[str, Any]], arms: Sequence[Any]) -> str:
@@ -117,7 +120,9 @@ def plot(results: dict[str, dict[str, Any]], arms: Sequence[str]) -> str:
         (arm, colour, row)
         for arm in arms
         for (_, tag, rule), colour in zip(COLUMNS, ("#4477aa", "#ee7733"))
-        if arm in results and (row := find(results[arm]["rows"], tag, rule)) is not None
+        if arm in results
+        and (row := find(results[arm]["rows"], tag, rule)) is not None
+        and row["mean"] is not None
     ]
     bars = [_bar(k, *one) for k, one in enumerate(shown)]
     high = 26 + _BAR * len(shown)
@@ -133,13 +138,20 @@ def plot(results: dict[str, dict[str, Any]], arms: Sequence[str]) -> str:
 
 def _bar(place: int, arm: str, colour: str, row: dict[str, Any]) -> str:
     top = 20 + _BAR * place
-    mean, low, high = (_LEFT + _WIDE * row[name] for name in ("mean", "low", "high"))
-    middle = top + _BAR / 2 - 2
+    mean = _LEFT + _WIDE * row["mean"]
     name = f'<text x="4" y="{top + 10}">{arm}</text>' if colour == "#4477aa" else ""
     return (
         f'{name}<rect x="{_LEFT}" y="{top}" width="{mean - _LEFT:.1f}" height="{_BAR - 4}" '
-        f'fill="{colour}"/><path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222"/>'
+        f'fill="{colour}"/>{_whisker(row, top + _BAR / 2 - 2)}'
     )
+
+
+def _whisker(row: dict[str, Any], middle: float) -> str:
+    """The interval's line; none where there is no interval."""
+    if row["low"] is None:
+        return ""
+    low, high = (_LEFT + _WIDE * row[name] for name in ("low", "high"))
+    return f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="#222"/>'
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -21,6 +22,7 @@ from calipers.evals.cases import KINDS, Case
 from calipers.evals.harness.export import export, task_name
 from calipers.evals.harness.prompts import HINTS, from_record, to_record
 from calipers.evals.harness.vlmevalkit import choices
+from calipers.evals.regions import Mask, Polygon
 from calipers.evals.score import score
 from calipers.evals.tasks.run import read
 
@@ -163,4 +165,10 @@ def test_every_kind_has_a_hint_and_a_record() -> None:
     assert set(HINTS) == set(KINDS)
     for case in [Case("a", "option", "A", choices=("x",), tags=("t",)), Case("b", "length", None)]:
         assert from_record(json.loads(json.dumps(to_record(case)))) == case
+    for region in (None, Polygon(((0.0, 0.5), (1.0, 0.5), (0.5, 1.0)))):
+        case = Case("p", "points", region)
+        assert from_record(json.loads(json.dumps(to_record(case)))) == case
+    pixels = np.random.default_rng(0).random((7, 11)) < 0.5
+    record = json.loads(json.dumps(to_record(Case("p", "points", Mask(pixels)))))
+    assert np.array_equal(from_record(record).truth.pixels, pixels)
     assert task_name("../Räume 1") == "calipers_räume_1"

@@ -37,6 +37,9 @@ MMSI = {"id": 7, "question": "Where? Options: A: x, B: y", "answer": "B", "quest
 EMB = {"question_id": "a", "relation": "left", "answer": 0, "question": "How?",
        "answer_options": ["left", "right"]}  # fmt: skip
 
+PLUS = {"question": "How far?", "answer_value": 1.0, "answer_unit": "m", "question_type": "gap",
+        "image_path": "IMG_1.jpg"}  # fmt: skip
+
 
 def put(folder: Path, record: dict[str, Any], suffix: str = "parquet") -> Path:
     path = folder / f"data.{suffix}"
@@ -64,6 +67,8 @@ GIVEN = [
     ("mmsi-bench", MMSI | {"images": [BYTES, BYTES, BYTES]}, 3),
     ("mmsi-bench", MMSI | {"images": [{"bytes": BYTES, "path": None}]}, 1),
     ("embspatial", EMB | {"image": base64.b64encode(BYTES).decode()}, 1),
+    ("q-spatial", PLUS | {"image": {"bytes": BYTES, "path": "IMG_1.jpg"}}, 1),
+    ("q-spatial", PLUS | {"image": BYTES}, 1),
 ]
 
 
@@ -88,6 +93,9 @@ def test_files_and_addresses_are_shown(tmp_path: Path) -> None:
         shown(path, "cv-bench")
     (tmp_path / "a.png").write_bytes(BYTES)
     assert shown(path, "cv-bench") == [str(tmp_path / "a.png"), "text"]
+    (tmp_path / "IMG_1.jpg").write_bytes(BYTES)
+    row = PLUS | {"image": {"bytes": BYTES, "path": "IMG_1.jpg"}}
+    assert shown(put(tmp_path, row), "q-spatial") == [str(tmp_path / "IMG_1.jpg"), "text"]
     row = {"index": "VIN6MS3J", "qid": "VIN6MS3J", "question": "Which?", "A": "x", "B": "y",
            "answer": "A", "category": "height_higher", "image_url": "http://x/1.jpg"}  # fmt: skip
     assert shown(put(tmp_path, row, "json"), "3dsrbench") == ["http://x/1.jpg", "text"]

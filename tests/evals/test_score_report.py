@@ -7,8 +7,9 @@ import pytest
 
 from calipers.evals.cases import Case
 from calipers.evals.intervals import MOST_CLUSTERS, bootstrap
-from calipers.evals.report import as_text, mean_of, report, together
+from calipers.evals.report import as_text, mean_of, report
 from calipers.evals.score import judge, score
+from calipers.evals.sets import together
 
 FOUR = ("a", "b", "c", "d")
 
@@ -52,11 +53,48 @@ def test_sets_are_right_when_all_of_them_are() -> None:
     ]
     answers = {"q1": "A", "q1-1": "A", "q1-flip": "A", "q1-flip-1": "B", "q2": "A", "q2-1": "A"}
     found = together(score(cases, answers), "exact@1")
-    assert {name: share[:2] for name, share in found.items()} == {
-        "circular": (2, 3),  # q1, q2 of q1, q1-flip, q2
-        "flip": (3, 4),
-        "flip-circular": (1, 2),
+    assert {name: (*share[:2], share.incomplete) for name, share in found.items()} == {
+        "circular": (2, 3, 0),  # q1, q2 of q1, q1-flip, q2
+        "flip": (3, 4, 2),  # q2 and q2-1 have no mirror image
+        "flip-circular": (1, 2, 1),
     }
+    assert str(found["flip-circular"]) == "50.0 % [9.5, 90.5] (1 of 2), 1 of them incomplete"
+
+
+def test_sets_of_one_question_are_none() -> None:
+    cases = [Case(str(k), "yes-no", "yes", sets={"flip": str(k)}) for k in range(3)]
+    assert together(score(cases, {"0": "yes"}), "exact@1") == {}
+    assert together(score([], {}), "exact@1") == {}
+
+
+def test_a_set_is_complete_with_as_many_as_others_with_its_options() -> None:
+    """Two options have two rotations, four have four."""
+    sizes = {"a": (4, 4), "b": (2, 2), "c": (2, 1), "d": (4, 3)}  # options, questions
+    cases = [
+        Case(f"{name}{k}", "option", "A", choices=FOUR[:options], sets={"circular": name})
+        for name, (options, number) in sizes.items()
+        for k in range(number)
+    ]
+    found = together(score(cases, dict.fromkeys((case.id for case in cases), "A")), "exact@1")
+    assert found["circular"][:2] == (4, 4)
+    assert found["circular"].incomplete == 2
+
+
+def test_a_missing_interval_is_a_dash_and_null() -> None:
+    cases = [Case(str(k), "number", 2.0, images=("one.jpg",)) for k in range(3)]
+    found = report("t", score(cases, {"0": "2", "1": "3", "2": "2"}, ["mra-code"]))
+    row = found.to_json()["rows"][0]
+    assert (row["low"], row["high"], row["mean"]) == (None, None, pytest.approx(2.1 / 3))
+    assert as_text(found).splitlines()[1].split() == ["mra-code@1", "all", "3", "70.0", "-"]
+
+
+def test_no_right_answer_among_six_is_not_certain() -> None:
+    cases = [Case(str(k), "number", 2.0) for k in range(6)]
+    scored = score(cases, {str(k): "9" for k in range(6)}, ["mra-code", "ratio-2", "abs-rel"])
+    found = report("t", scored)
+    assert found.row("mra-code").mean[1:3] == pytest.approx((0, 0.3903), abs=1e-4)
+    assert found.row("mra-code").mean[:3] == found.row("ratio-2").mean[:3]
+    assert found.row("abs-rel").mean[1:3] == (None, None)  # an error has no upper end
 
 
 def test_errors_leave_out_what_was_not_said() -> None:

@@ -17,7 +17,7 @@ from calipers.cli import main
 from calipers.errors import UsageError
 from calipers.evals.evaluate import evaluate
 from calipers.evals.regions import Polygon
-from calipers.evals.report import Report
+from calipers.evals.report import Report, as_text
 from calipers.evals.tasks.table import TASKS, task
 
 PICTURE = {"bytes": b"", "path": "a.png"}
@@ -107,6 +107,22 @@ def test_3dsrbench_circular_and_flip(tmp_path: Path) -> None:
     }
 
 
+def test_3dsrbench_without_rotations_has_no_sets(tmp_path: Path) -> None:
+    own = {"answer": "A", "A": "x", "B": "y", "category": "height_higher", "question": "?"}
+    rows = [{"index": f"{k:08d}", "qid": f"{k:08d}", "image_url": f"{k}", **own} for k in range(9)]
+    found = answered("3dsrbench", put(tmp_path / "x.jsonl", rows), {"00000000": "A"})
+    assert found.sets == {}
+    assert found.to_json()["sets"] == {}
+    assert "circular" not in as_text(found)
+    rows += [{"index": "a", "qid": "00000000-1", "image_url": "0", **own}]
+    found = answered("3dsrbench", put(tmp_path / "x.jsonl", rows), {"00000000": "A", "a": "A"})
+    assert {name: (*share[:2], share.incomplete) for name, share in found.sets.items()} == {
+        "circular": (1, 9, 8),
+        "flip and circular": (1, 9, 8),
+    }
+    assert found.to_json()["sets"]["circular"]["incomplete"] == 8
+
+
 def test_sat_and_mmsi(tmp_path: Path) -> None:
     rows = [
         {"question": "Did it turn?", "answers": ["left", "right"], "correct_answer": "right",
@@ -150,6 +166,10 @@ def test_sat_and_mmsi_in_every_rotation(tmp_path: Path) -> None:
     assert cases["7-1"].question.endswith("Options: A: South, B: East, C: West, D: North")
     found = answered("mmsi-bench-circular", data, dict.fromkeys(cases, "South"))
     assert found.sets["circular"][:2] == (1, 1)
+    for told in ("A: North, B: South, C: East, E: West", "one of the four"):
+        rows = [rows[0] | {"question": f"Where is it?\nOptions: {told}", "answer": "E"}]
+        (alone,) = task("mmsi-bench-circular").cases(put(tmp_path / "mmsi.json", rows))
+        assert (alone.id, alone.truth, alone.question) == ("7", "E", rows[0]["question"])
 
 
 def test_spatialrgpt_bench(tmp_path: Path) -> None:
@@ -282,6 +302,22 @@ def test_refspatial_bench_in_parquet_and_in_folders(tmp_path: Path) -> None:
     (folder / "mask" / "0.png").write_bytes(b"no picture")
     with pytest.raises(UsageError, match="mask"):
         answered("refspatial-bench", tmp_path / "b", {})
+
+
+def test_masks_hold_every_pixel_over_zero(tmp_path: Path) -> None:
+    """As RefSpatial's scorer and those of RoboSpatial-Home's masks have it."""
+    grey = np.array([[0, 1, 100, 255]], np.uint8)
+    asked = {"x": "(0.1, 0.5)", "1": "(0.4, 0.5)", "100": "(0.6, 0.5)", "255": "(0.9, 0.5)"}
+    record = {"object": "cup", "prompt": "Point", "suffix": "", "step": 1, "image": PICTURE}
+    for k, pixels in enumerate([grey, np.repeat(grey[..., None], 3, 2)]):
+        mask = {"bytes": png(pixels), "path": None}
+        rows = [{"id": name, "mask": mask, **record} for name in asked]
+        data = put(tmp_path / str(k) / "location-0.parquet", rows)
+        found = answered("refspatial-bench", data, {f"location/{n}": a for n, a in asked.items()})
+        assert found.row("points-in-mask").mean.mean == 3 / 4
+        row = {"category": "context", "question": "?", "answer": "see mask", "mask": mask}
+        data = put(tmp_path / str(k) / "home.parquet", [row])
+        assert answered("robospatial-home", data, {"0": "(0.6, 0.5)"}).overall["accuracy"] == 1
 
 
 def test_spatialbench_has_pairs_and_its_published_rules(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Share(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A mean of points and its 95 % interval; all None without points."""
+    """A mean of points and its 95 % interval, None where that cannot be told; all None of none."""
 
     mean: float | None
     low: float | None
@@ -67,16 +67,26 @@ MOST_CLUSTERS = 5000
 """Of more clusters than this the interval is the normal one, with clusters' own variance."""
 
 
-def bootstrap(points: Doubles, clusters: Sequence[str], seed: int = 0) -> Mean:
+def bootstrap(
+    points: Doubles, clusters: Sequence[str], seed: int = 0, bounded: bool = False
+) -> Mean:
     """Mean of points, with the interval of drawing whole clusters again (percentiles).
+
+    (B. Efron, 1979, "Bootstrap methods"; clusters: C. A. Field and A. H. Welsh, 2007,
+    "Bootstrapping clustered data".) One cluster has no interval, and neither have clusters whose
+    means are all the same, since then every draw is. But where all points are 0, or all are 1, of
+    a rule that gives nothing beyond, it is Wilson's of as many trials as there are clusters.
 
     Args:
         points: (K,); NaN is left out.
         clusters: (K,) what each point belongs to: questions about one picture are not independent.
         seed: of the draws.
+        bounded: whether points are from 0 to 1 by their rule.
 
     >>> bootstrap(np.array([0.0, 1.0, np.nan]), ["a", "b", "c"])
     Mean(mean=0.5, low=0.0, high=1.0, points=2)
+    >>> bootstrap(np.array([0.0, 1.0]), ["a", "a"])
+    Mean(mean=0.5, low=None, high=None, points=2)
     """
     known = ~np.isnan(points)
     if not known.any():
@@ -86,8 +96,19 @@ def bootstrap(points: Doubles, clusters: Sequence[str], seed: int = 0) -> Mean:
     member = np.fromiter((numbers[name] for name in clusters), np.int64, len(clusters))[known]
     counts: Ints = np.bincount(member).astype(np.int64)
     sums = np.bincount(member, kept).astype(np.float64)
-    low, high = _drawn(sums[counts > 0], counts[counts > 0], seed)
+    sums, counts = sums[counts > 0], counts[counts > 0]
+    low, high = _alike(sums / counts, bounded) or _drawn(sums, counts, seed)
     return Mean(float(kept.mean()), low, high, len(kept))
+
+
+def _alike(means: Doubles, bounded: bool) -> tuple[float | None, float | None] | None:
+    """The interval where every draw of clusters with such means is alike; None elsewhere."""
+    size, mean = len(means), float(means[0])
+    if size > 1 and not np.allclose(means, mean, rtol=0, atol=1e-12):
+        return None
+    if size < 2 or not bounded or mean not in (0, 1):
+        return None, None
+    return Share.of(size if mean else 0, size)[3:]
 
 
 def _drawn(sums: Doubles, counts: Ints, seed: int) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import numpy as np
 from calipers.evals.intervals import Mean, Share, bootstrap
 from calipers.evals.rules import Measure, rule
 from calipers.evals.score import Scored
+from calipers.evals.sets import Together, together
 from calipers.types import Doubles
 
 ALL = "all"
@@ -24,7 +25,8 @@ class Row:
 
     Attributes:
         right, wrong, partly, no_answer, unscored: how many; of errors only the last two.
-        mean: of the points; of a share its interval is Wilson's, else the bootstrap's.
+        mean: of the points; of a share its interval is Wilson's, else the bootstrap's, which there
+            may be none of.
         chance_adjusted: (right − expected) / (asked − expected), where a random choice would get
             some right; None elsewhere.
     """
@@ -99,7 +101,8 @@ def _mean(
     if measure == "share":
         share = Share.of(right, of)
         return Mean(share.share, share.low, share.high, of)
-    return bootstrap(points, [scored.cases[k].group for k in places], seed)
+    groups = [scored.cases[k].group for k in places]
+    return bootstrap(points, groups, seed, bounded=measure == "score")
 
 
 def _adjusted(scored: Scored, places: Any, right: int) -> float | None:
@@ -120,24 +123,6 @@ def chance_adjusted(right: float, asked: int, expected: float) -> float | None:
     return (right - expected) / (asked - expected) if asked > expected else None
 
 
-def together(scored: Scored, key: str) -> dict[str, Share]:
-    """Sets of which every case must be right (all rotations, both mirror images): kind → share.
-
-    Sets with a case that is unscored are left out.
-    """
-    points = scored.points[key]
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for place, case in enumerate(scored.cases):
-        for kind, name in case.sets.items():
-            found[kind][name].append(float(points[place]))
-    return {kind: _all_right(sets) for kind, sets in found.items()}
-
-
-def _all_right(sets: Mapping[str, Sequence[float]]) -> Share:
-    scored = [points for points in sets.values() if not np.isnan(points).any()]
-    return Share.of(sum(all(p == 1 for p in points) for points in scored), len(scored))
-
-
 Find = Callable[[str, str], Row]
 """The row of a rule's name and a tag; raises KeyError where there is none."""
 Overall = Callable[[Find], float | None]
@@ -150,7 +135,8 @@ class Report:
 
     Attributes:
         rows: every rule and tag.
-        sets: kind of set → share of sets in which all is right.
+        sets: kind of set → share of sets in which all is right; kinds of one question a set have
+            none.
         overall: the benchmark's own formulas: name → value.
         baselines: name → the same of one that sees no picture.
         reasons: why nothing was read, and how often.
@@ -160,7 +146,7 @@ class Report:
     task: str
     cases: int
     rows: Sequence[Row]
-    sets: Mapping[str, Share]
+    sets: Mapping[str, Together]
     overall: Mapping[str, float | None]
     reasons: Mapping[str, int]
     leading: Sequence[str]

@@ -18,7 +18,7 @@ from inspect_ai.solver import TaskState, generate
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
-from calipers.evals.harness.prompts import from_record, prompt, to_record
+from calipers.evals.harness.prompts import from_record, prompt, to_record, truth_text
 from calipers.evals.rules import rule
 from calipers.evals.score import DEFAULT_RULES, score
 from calipers.evals.tasks.table import task as benchmark
@@ -54,10 +54,9 @@ def questions(
         UsageError: there are no such questions, or a picture is not there.
     """
     folder = None if blind else Path(images) if images else _pictures(task, Path(data))
-    found = benchmark(task).cases(data, pictures=not blind)
-    cases = [case for case in found if case.kind != "points"]
+    cases = benchmark(task).cases(data, pictures=not blind)
     if not cases:
-        raise UsageError(f"{data}: holds no question that is answered with words")
+        raise UsageError(f"{data}: holds no question")
     names = rules.split(",") if rules else None
     return Task(
         dataset=MemoryDataset([_sample(case, folder) for case in cases], name=task),
@@ -82,7 +81,7 @@ def _sample(case: Case, folder: Path | None) -> Sample:
     content: list[Content] = [] if folder is None else _shown(case, folder)
     asked = [ChatMessageUser(content=[*content, ContentText(text=prompt(case))])]
     record = to_record(replace(case, images=()))  # the pictures stand in the message
-    return Sample(id=case.id, input=list(asked), target=str(case.truth), metadata={"case": record})
+    return Sample(id=case.id, input=list(asked), target=truth_text(case), metadata={"case": record})
 
 
 def _shown(case: Case, folder: Path) -> list[Content]:

@@ -13,14 +13,14 @@ from importlib import resources
 from pathlib import Path
 
 from calipers.evals.cases import Case
-from calipers.evals.harness.prompts import prompt, to_record
+from calipers.evals.harness.prompts import prompt, to_record, truth_text
 from calipers.evals.rules import RULES, Rule
 from calipers.evals.score import DEFAULT_RULES
 
 SCORING = (
-    "errors", "thoughts", "units", "types", "evals.cases", "evals.extract", "evals.numerals",
-    "evals.quantities", "evals.regions", "evals.relations", "evals.rules", "evals.score",
-    "evals.wording", "evals.harness.prompts",
+    "errors", "thoughts", "units", "types", "evals.asides", "evals.cases", "evals.extract",
+    "evals.numerals", "evals.quantities", "evals.regions", "evals.relations", "evals.rules",
+    "evals.score", "evals.wording", "evals.harness.prompts",
 )  # fmt: skip
 """Modules that make up the scoring."""
 PACKAGE = "calipers_scoring"
@@ -80,7 +80,7 @@ def _row(case: Case, pictures: list[str]) -> dict[str, object]:
     """One line; the case is JSON in a text, because its truth has a type of its kind's."""
     record = json.dumps(to_record(case), ensure_ascii=False)
     return {"id": case.id, "prompt": prompt(case), "pictures": pictures,
-            "target": str(case.truth), "case": record}  # fmt: skip
+            "target": truth_text(case), "case": record}  # fmt: skip
 
 
 def _metrics(rules: list[Rule]) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from calipers.errors import UsageError
+import numpy as np
+
 from calipers.evals.cases import Case
+from calipers.evals.regions import Mask, Polygon
 
 HINTS: Mapping[str, str] = {
     "length": "Answer with one number and its unit.",
@@ -35,15 +39,34 @@ def prompt(case: Case) -> str:
     return f"{case.question}\n{HINTS[case.kind]}"
 
 
-def to_record(case: Case) -> dict[str, Any]:
-    """A case as JSON values.
+def truth_text(case: Case) -> str:
+    """The truth as a text, for people who look at a log."""
+    return "points in a region" if isinstance(case.truth, Mask | Polygon) else str(case.truth)
 
-    Raises:
-        UsageError: its truth is a region.
-    """
-    if case.kind == "points":
-        raise UsageError(f"{case.id}: a question whose answer is points cannot be exported")
-    return asdict(case)
+
+def to_record(case: Case) -> dict[str, Any]:
+    """A case as JSON values; a mask is packed."""
+    record = asdict(replace(case, truth=None))
+    return record | {"truth": _packed(case.truth) if case.kind == "points" else case.truth}
+
+
+def _packed(region: Any) -> dict[str, Any] | None:
+    if isinstance(region, Polygon):
+        return {"corners": [list(corner) for corner in region.corners]}
+    if region is None:
+        return None
+    data = zlib.compress(np.packbits(region.pixels).tobytes())
+    return {"shape": list(region.pixels.shape), "bits": base64.b64encode(data).decode()}
+
+
+def _region(packed: Mapping[str, Any] | None) -> Mask | Polygon | None:
+    if packed is None:
+        return None
+    if "corners" in packed:
+        return Polygon(tuple((x, y) for x, y in packed["corners"]))
+    height, width = packed["shape"]
+    data = np.frombuffer(zlib.decompress(base64.b64decode(packed["bits"])), np.uint8)
+    return Mask(np.unpackbits(data, count=height * width).reshape(height, width).astype(bool))
 
 
 def from_record(record: Mapping[str, Any]) -> Case:
@@ -54,4 +77,7 @@ def from_record(record: Mapping[str, Any]) -> Case:
     True
     """
     lists = ("images", "choices", "names", "compares", "tags")
-    return Case(**{**record, **{name: tuple(record[name]) for name in lists}})
+    given = {**record, **{name: tuple(record[name]) for name in lists}}
+    if record["kind"] == "points":
+        given["truth"] = _region(record["truth"])
+    return Case(**given)

@@ -171,8 +171,14 @@ def _orders(choices: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _rotations(case: Case, questions: Sequence[str]) -> Iterator[Case]:
-    """A case, and its rotations by 1, 2, …: "7", "7-1", "7-2"."""
+    """A case, and its rotations by 1, 2, …: "7", "7-1", "7-2".
+
+    A case is alone where its options cannot be told apart, or the true one is none of them.
+    """
     place = None if case.truth is None else LETTERS.index(case.truth)
+    if not case.choices or (place is not None and place >= len(case.choices)):
+        yield case
+        return
     for k, (question, order) in enumerate(zip(questions, _orders(case.choices))):
         yield replace(
             case,

@@ -11,6 +11,7 @@ from calipers.errors import UsageError
 from calipers.evals.cases import Case
 from calipers.evals.extract import final, options, read_clock
 from calipers.evals.quantities import read_length
+from calipers.evals.tasks.nouns import asked_about, heads
 from calipers.evals.tasks.records import Record, letter, picture, records, text
 from calipers.evals.tasks.run import COMPARED
 from calipers.units import UNITS_M
@@ -74,6 +75,7 @@ def q_spatial(path: Path) -> Iterator[Case]:
 
     Ids are "plus/0" and "scannet/0": the split, from the file's name, and the place in it.
     """
+    folder = path if path.is_dir() else path.parent
     places: dict[str, int] = {}
     for file, record in records(path):
         split = "scannet" if "scannet" in file.lower() else "plus"
@@ -87,9 +89,18 @@ def q_spatial(path: Path) -> Iterator[Case]:
             kind="length",
             truth=float(record["answer_value"]) * UNITS_M[unit],
             question=text(record, "question"),
-            images=(picture(record.get("image_path")) or picture(record.get("image")),),
+            images=(_shown(record, folder),),
             tags=(split, text(record, "question_type")),
+            noun=heads(text(record, "question")),
         )
+
+
+def _shown(record: Record, folder: Path) -> str:
+    """The picture's path where there is such a file, else its bytes, else what is said of it."""
+    path = picture(record.get("image_path"))
+    if path and (folder / path).is_file():
+        return path
+    return picture(record.get("image")) or path
 
 
 VSI_KINDS: Mapping[str, tuple[str, str | None]] = {
@@ -118,5 +129,6 @@ def vsi(path: Path) -> Iterator[Case]:
             unit=unit,
             choices=choices,
             tags=(type, *(("object_rel_direction",) if "rel_direction" in type else ())),
+            noun="" if kind == "option" else ", ".join(asked_about(text(record, "question"))),
             cluster=text(record, "scene_name"),
         )

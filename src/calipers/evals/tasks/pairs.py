@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from calipers.evals.cases import Case
+from calipers.evals.cases import NUMERIC, Case
 from calipers.evals.extract import options, read_depth, read_option, read_yes_no
 from calipers.evals.spatialbench import PAIRED, Item, load
 from calipers.evals.spatialbench_score import score
+from calipers.evals.tasks.nouns import heads
 
 
 def read(path: Path) -> Iterator[Case]:
@@ -32,6 +33,7 @@ def _case(item: Item) -> Case:
         unit="mm" if kind == "length" else None,
         choices=tuple(choices.values()),
         tags=(item.column,),
+        noun=heads(item.question) if kind in NUMERIC else "",
         cluster=str(item.extra.get("scene_id", "")),
         sets={f"pairs of {item.column}": str(item.place // 2)} if item.column in PAIRED else {},
     )

@@ -55,11 +55,16 @@ def ref_spatial(path: Path) -> Iterator[Case]:
             kind="points",
             truth=None if mask is None else Mask(mask_pixels(mask, home)),
             question=f"{text(record, 'prompt')} {record.get('suffix') or ''}".strip(),
-            images=(picture(record.get("image")) or str(record.get("rgb_path") or ""),),
+            images=(picture(record.get("image")) or _beside(home, folder, record.get("rgb_path")),),
             tags=(split.lower(), f"{record['step']} steps") if record.get("step") else
             (split.lower(),),
             cluster=f"{split}/{id}",
         )  # fmt: skip
+
+
+def _beside(home: Path, folder: Path, name: Any) -> str:
+    """A path in a split's folder, from the download's."""
+    return str(home.relative_to(folder) / name) if name else ""
 
 
 def _split_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,6 +82,8 @@ def _split_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def mask_pixels(value: Any, home: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(H, W) bools of a mask given as a path, as {"bytes", "path"} or as nested lists.
+
+    Every pixel over zero is in the mask, of colours by the first channel, as in RefSpatial's code.
 
     Raises:
         UsageError: it cannot be read.
@@ -96,4 +103,4 @@ def mask_pixels(value: Any, home: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
         except (OSError, UnidentifiedImageError) as error:
             raise UsageError(f"mask: {home / str(value)[:80]}: {error}") from error
     flat = array[..., 0] if array.ndim == 3 else array
-    return np.asarray(flat > (127 if flat.max() > 1 else 0))
+    return np.asarray(flat > 0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
+from calipers.evals.tasks.nouns import head
 
 COLUMNS = ("id", "scene_id", "image", "type", "kind", "question", "objects", "value", "label")
 
@@ -67,7 +68,7 @@ def case(row: Mapping[str, Any]) -> Case:
         names=names,
         compares=compares,
         tags=(row["kind"], row["type"]),
-        noun=f"{row['type']} {' '.join(_head(name) for name in objects)}",
+        noun=f"{row['type']} {' '.join(map(head, objects))}",
         cluster=row["scene_id"],
     )
 
@@ -90,10 +91,3 @@ def _reading(row: Mapping[str, Any]) -> tuple[str, Any, tuple[str, int]]:
     if label is not None and label.isdigit():
         return "count", int(label), ("", 1)
     return "text", None, ("", 1)
-
-
-def _head(name: str) -> str:
-    """The last word before a clause that tells it from others."""
-    for word in (" that ", " on ", " with ", " in ", " to ", " near", " far"):
-        name = name.partition(word)[0]
-    return name.split(" ")[-1]
