@@ -23,7 +23,7 @@ from calipers.model.grounding import IGNORED  # noqa: E402
 from calipers.model.nano import Named, Nano, NanoConfig, tiny_language  # noqa: E402
 from calipers.model.tokens import Writer, train_tokenizer  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
-from calipers.train.data import Sample, samples  # noqa: E402
+from calipers.train.data import Sample  # noqa: E402
 from calipers.train.naming import (  # noqa: E402
     Thing,
     called,
@@ -35,7 +35,13 @@ from calipers.train.naming import (  # noqa: E402
 )
 from calipers.train.plain import Plain, draw, plain_case, plain_questions, tell  # noqa: E402
 from calipers.train.recipe import RunData  # noqa: E402
-from calipers.types import Scene  # noqa: E402
+from calipers.train.sources import samples  # noqa: E402
+from calipers.types import Scene, SceneObject  # noqa: E402
+
+
+def named(item: SceneObject, caption: str) -> SceneObject:
+    """An object called by its caption."""
+    return replace(item, caption=caption, reference=f"the {caption.removeprefix('a ')}")
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +185,91 @@ def test_articles_are_no_names(scenes: list[Scene]) -> None:
         assert " ".join(thing.words) == item.caption
 
 
+@pytest.mark.parametrize(
+    ("name", "shown", "learnt"),
+    [
+        ("ball", (), ["ball"]),
+        ("red ball", ("red",), ["red"]),
+        ("small red ball", ("small", "red"), ["small", "red"]),
+        ("photo frame", ("photo",), ["photo"]),
+        ("large dark red photo frame", ("large", "dark", "red", "photo"), None),
+        ("pair of socks", (), ["pair", "of", "socks"]),
+        ("man with the hat", (), ["man", "with", "hat"]),
+        ("box behind the chair", (), ["box", "behind", "chair"]),
+        ("wooden picture on the left", (), ["wooden", "picture", "on", "left"]),
+        ("second red can from the left", (), ["red", "can", "from", "left"]),
+    ],
+)
+def test_a_patch_shows_what_describes_its_thing(
+    scenes: list[Scene], name: str, shown: tuple[str, ...], learnt: list[str] | None
+) -> None:
+    """All words, where those before the last do not describe it."""
+    item = named(scenes[0].objects[0], name)
+    scene = replace(scenes[0], objects=[item])
+    whole, described = (things(scene, described=wanted) for wanted in (False, True))
+    assert whole[0].name == described[0].name == name
+    assert (whole[0].shown, described[0].shown) == ((), shown)
+    tokenizer = train_tokenizer([f" {name}"] * 9, 400)
+    row = patch_words(described, np.array([0]), Writer(tokenizer, 4))[0]
+    read = [tokenizer.decode(token).strip() for token in row if token != IGNORED]
+    assert read == (learnt or list(shown))
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("red can", "red thing"),
+        ("large dark red photo frame", "large dark red photo thing"),
+        ("man with the hat", ""),
+        ("box behind the chair", ""),
+        ("wooden picture on the left", ""),
+        ("second red can from the left", ""),
+    ],
+)
+def test_a_name_is_found_as_it_stands_in_a_question(
+    scenes: list[Scene], name: str, short: str
+) -> None:
+    items = [named(scenes[0].objects[0], one) for one in (name, "ball")]
+    found = things(replace(scenes[0], objects=items))
+    assert (found[0].name, found[0].short) == (name, short)
+    asked = f"How far is the {name} from the ball?"
+    tokenizer = train_tokenizer([asked] * 9, 400)
+    row = Writer(tokenizer, 0).row([(asked, "1 m")], names=called(found))
+    spoken = {
+        thing: tokenizer.decode([t for t, k in zip(row.tokens, row.named) if k == thing]).strip()
+        for thing in (0, 1)
+    }
+    assert spoken == {0: name, 1: "ball"}
+    said = shorten(asked, found, 1.0, np.random.default_rng(0))
+    assert said == asked.replace(name, short or name)
+
+
+def test_what_tells_a_thing_from_others_does_not_describe_it(scenes: list[Scene]) -> None:
+    told = replace(named(scenes[0].objects[0], "a red can"), reference="the leftmost red can")
+    (thing,) = things(replace(scenes[0], objects=[told]), described=True)
+    assert thing == Thing(("leftmost", "red", "can"), thing.mask)
+    (thing,) = things(replace(scenes[0], objects=[named(told, "a red can")]), described=True)
+    assert thing == Thing(("red", "can"), thing.mask, "red thing", ("red",))
+
+
+def test_a_thing_without_a_mask_is_a_thing_too(scenes: list[Scene]) -> None:
+    """Of two red things neither is the red thing, though only one is known to lie where."""
+    first = scenes[0].objects[0]
+    items = [
+        named(first, "red can"),
+        named(first, "blue can"),
+        replace(named(first, "red box"), segmentation=None),
+    ]
+    found = things(replace(scenes[0], objects=items))
+    assert [(thing.name, thing.short) for thing in found] == [
+        ("red can", ""), ("blue can", "blue thing"),
+    ]  # fmt: skip
+
+
 def test_a_short_name_is_of_one_thing_alone(scenes: list[Scene]) -> None:
     scene = scenes[0]
     numbers = {"red can": 0, "red box": 1, "dark blue can": 2, "blue ball": 3, "pair of socks": 4}
-    items = [replace(scene.objects[0], reference=f"the {name}") for name in numbers]
+    items = [named(scene.objects[0], name) for name in numbers]
     found = things(replace(scene, objects=items))
     assert [thing.short for thing in found] == ["", "", "dark blue thing", "", ""]
     assert called(found) == numbers | {"dark blue thing": 2}

@@ -19,7 +19,7 @@ for package in ("transformers", "trl", "peft"):
 
 import calipers  # noqa: E402
 import tiny_bases  # noqa: E402
-from calipers.errors import RunError  # noqa: E402
+from calipers.errors import RunError, UsageError  # noqa: E402
 from calipers.model.answering import ChatAnswerer, answer  # noqa: E402
 from calipers.model.bases import base  # noqa: E402
 from calipers.model.hugging import Chat, check_depth, collate, load_model  # noqa: E402
@@ -144,6 +144,30 @@ def recipe(run: Path, out: Path, steps: int) -> Recipe:
         "evaluate": {"run": run, "types": ["left_predicate"], "questions": 2, "every": 2},
     }  # fmt: skip
     return make_recipe(fields)
+
+
+NAMES = {"run": "run", "ask": "names"}
+PLACES = {"run": "run", "ask": "places", "patches": "description"}
+
+
+@pytest.mark.parametrize(
+    ("data", "later", "said"),
+    [
+        ([NAMES], None, "data.0.ask: names is for a nano"),
+        ([{"general": "g"}, PLACES], None, "data.1.patches: description is for a nano"),
+        ([{"run": "run"}], [NAMES], "stages.1.data.0.ask: names is for a nano"),
+        ([{"run": "run"}], [{"run": "r"}, PLACES], "stages.1.data.1.patches: description is"),
+    ],
+)
+def test_what_only_a_nano_learns_is_refused_before_a_base_is_loaded(
+    tmp_path: Path, data: list[Any], later: list[Any] | None, said: str
+) -> None:
+    stage = {"name": "one", "learn": ["projector"], "steps": 1}
+    fields = {"model": "not/there", "out": tmp_path / "m", "data": data,
+              "stages": [stage, stage | {"data": later}]}  # fmt: skip
+    with pytest.raises(UsageError, match=said):
+        train(make_recipe(fields))
+    assert not (tmp_path / "m").exists()
 
 
 class Killed(Exception):  # noqa: N818

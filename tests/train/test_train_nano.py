@@ -16,9 +16,10 @@ pytest.importorskip("transformers")
 
 import calipers  # noqa: E402
 from calipers.errors import RunError, UsageError  # noqa: E402
-from calipers.train.data import Sample, open_seen, samples  # noqa: E402
+from calipers.train.data import Sample, open_seen  # noqa: E402
 from calipers.train.nano import Trainer, check_pictures  # noqa: E402
 from calipers.train.recipe import GeneralData, Recipe, RunData, make_recipe  # noqa: E402
+from calipers.train.sources import samples  # noqa: E402
 
 SIZES = {
     "picture_wh": [32, 32], "width": 32, "layers": 1, "language_layers": 1, "vocabulary": 300,

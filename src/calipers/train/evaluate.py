@@ -11,11 +11,10 @@ from calipers.evals.cases import Case
 from calipers.evals.report import Report, report
 from calipers.evals.score import score
 from calipers.evals.tasks.run import COLUMNS, case
-from calipers.io.scenes import read_scenes
 from calipers.model.answering import Answerer, answers
 from calipers.questions.sampling import generator
 from calipers.stream import QuestionStream
-from calipers.train.data import Cache, Frames, Seen, frames_root
+from calipers.train.data import Cache, Frames, Seen, frames_root, scenes_of
 from calipers.train.plain import ASKED, Plain, draw, plain_case
 from calipers.train.recipe import Evaluation
 from calipers.types import Frame, Scene
@@ -35,7 +34,7 @@ def drawn(wanted: Evaluation) -> list[Asked]:
     """The questions of an evaluation: always the same, spread over the run's scenes.
 
     Raises:
-        UsageError: the run has none.
+        UsageError: the run has none, or no such split.
     """
     frames = Frames.under(frames_root(wanted.run, wanted.frames))
     found = (_plain if wanted.ask == "plain" else _of_a_run)(wanted, frames)
@@ -60,7 +59,7 @@ def _of_a_run(wanted: Evaluation, frames: Frames) -> list[Asked]:
 def _plain(wanted: Evaluation, frames: Frames) -> list[Asked]:
     """As many plain questions of each scene; those for points are not scored, so not asked."""
     types = wanted.types or [name for name in ASKED if name != "point"]
-    scenes = list(read_scenes(wanted.run))
+    scenes = list(scenes_of(wanted.run, wanted.split))
     each = -(-wanted.questions // max(len(scenes), 1))
     found = plain_asked(scenes, frames, each, wanted.seed, types)
     return [asked for _, asked in islice(found, wanted.questions)]

@@ -14,17 +14,18 @@ from typing import Any
 
 import torch
 
-from calipers.errors import RunError
+from calipers.errors import RunError, UsageError
 from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.run import write_json
 from calipers.model.answering import SETTINGS, ChatAnswerer
 from calipers.model.bases import PROJECTOR, VISION
 from calipers.model.hugging import Chat, check_depth, collate, load_chat, load_model
 from calipers.model.pointing import in_own_words
-from calipers.train.data import Cache, Sample, samples
+from calipers.train.data import Cache, Sample
 from calipers.train.evaluate import examiner
 from calipers.train.processes import is_sharded, keep_there, own_device, save_whole
-from calipers.train.recipe import Part, Recipe, Stage
+from calipers.train.recipe import Part, Recipe, RunData, Stage
+from calipers.train.sources import samples
 from calipers.types import Frame
 
 Tell = Callable[[dict[str, Any]], None]
@@ -57,9 +58,11 @@ def train(
         The folder of the last stage, which `calipers.model.answering.load` reads.
 
     Raises:
+        UsageError: the recipe has data for a nano alone.
         MissingExtraError: trl or peft is not installed.
         RunError: pictures do not reach the model, or its processor would break packed depth.
     """
+    check_data(recipe)
     for package in ("trl", "peft"):
         require(package, "training a base of Hugging Face", "train")
     if recipe.threads is not None:
@@ -73,6 +76,24 @@ def train(
         folder = recipe.out / f"{number}-{stage.name}"
         model = _Run(recipe, stage, number, folder, chat, tell).train(model)
     return folder
+
+
+_OF_NANO = (("ask", "names"), ("patches", "description"))
+
+
+def check_data(recipe: Recipe) -> None:
+    """Refuse data that only a nano learns from.
+
+    Raises:
+        UsageError: which field says so.
+    """
+    lists = [(f"stages.{k}.data", stage.data or []) for k, stage in enumerate(recipe.stages)]
+    for place, data in [("data", recipe.data), *lists]:
+        for k, source in enumerate(data):
+            for field, value in _OF_NANO if isinstance(source, RunData) else ():
+                if getattr(source, field) == value:
+                    said = f"{value} is for a nano, and {recipe.model} is a base of Hugging Face"
+                    raise UsageError(f"{place}.{k}.{field}: {said}")
 
 
 class _Run:

@@ -21,18 +21,23 @@ from calipers.model.tokens import Writer
 from calipers.types import Bools, Rle, Scene
 
 WORDS = 4
-"""Most words of a thing's name; its last ones."""
+"""Most words that a patch learns; the last ones."""
 _LEAST_COVERED = 0.2
-_LEFT_OUT = ("the",)
-_JOINING = {"and", "at", "by", "for", "from", "in", "near", "of", "on", "to", "under", "with"}
-"""Names that hold one are not shortened: "pair of thing"."""
+_ARTICLE = "the"
+_ARTICLES = {"a", "an", _ARTICLE}
+_JOINING = {
+    *("and", "at", "by", "for", "from", "in", "near", "of", "on", "to", "under", "with"),
+    _ARTICLE,
+}
+"""In a name that holds one the words before the last do not describe the thing: of a "pair of
+socks" there is no short name and no description."""
 
 
 class Thing(NamedTuple):
     """A thing in a picture.
 
     Attributes:
-        words: of its name.
+        words: of its name, as they stand in a question behind the article.
         mask: where it is.
         short: what else it is called, see `things`; "" for nothing.
         shown: the words that its patches learn; none stands for all.
@@ -45,31 +50,42 @@ class Thing(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its words together, as they stand in a question."""
+        """Its words together."""
         return " ".join(self.words)
 
 
 def things(scene: Scene, described: bool = False) -> list[Thing]:
     """The things of a scene that have a name and a mask.
 
-    A can that is the only red thing is called "red thing" in short.
+    A can that is the only red thing is called "red thing" in short. What a name says beyond the
+    caption ("the leftmost red can") tells it from others and describes nothing.
 
     Args:
         scene: lifted.
-        described: patches learn the words before the last of a name alone, where there are such. A
-            patch shows what colour a thing has; what it is takes all of its patches, and would be
-            guessed from the colour where some things are never red.
+        described: patches learn the words before the last of a name alone, where these describe
+            the thing. A patch shows what colour a thing has; what it is takes all of its patches,
+            and would be guessed from the colour where some things are never red.
     """
-    found = [
-        Thing(_words(item.reference), item.segmentation)
-        for item in scene.objects
-        if item.reference is not None and item.segmentation is not None
-    ]
-    told = [set(_words(item.reference)) for item in scene.objects if item.reference is not None]
-    return [
-        thing._replace(short=_short(thing.words, told), shown=thing.words[:-1] if described else ())
-        for thing in found
-    ]
+    named = [item for item in scene.objects if item.reference is not None]
+    told = [set(_words(item.reference or "")) for item in named]
+    found = []
+    for item in named:
+        if item.segmentation is not None:
+            words = _words(item.reference or "")
+            of_itself = words if words == _words(item.caption) else ()
+            shown = _describing(of_itself) if described else ()
+            found.append(Thing(words, item.segmentation, _short(of_itself, told), shown))
+    return found
+
+
+def _describing(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a name before what the thing is; none where they join it to something.
+
+    >>> _describing(("dark", "red", "can")), _describing(("can",)), _describing(("can", "of", "x"))
+    (('dark', 'red'), (), ())
+    """
+    rest = words[:-1]
+    return rest if _JOINING.isdisjoint(rest) else ()
 
 
 def _short(words: tuple[str, ...], told: Sequence[set[str]]) -> str:
@@ -80,8 +96,8 @@ def _short(words: tuple[str, ...], told: Sequence[set[str]]) -> str:
     >>> _short(("red", "can"), [{"red", "can"}, {"dark", "red", "box"}]), _short(("can",), [])
     ('', '')
     """
-    rest = words[:-1]
-    alone = rest and _JOINING.isdisjoint(rest) and sum(set(rest) <= other for other in told) == 1
+    rest = _describing(words)
+    alone = rest and sum(set(rest) <= other for other in told) == 1
     return " ".join([*rest, "thing"]) if alone else ""
 
 
@@ -110,7 +126,13 @@ def shorten(question: str, found: Sequence[Thing], share: float, rng: np.random.
 
 
 def _words(name: str) -> tuple[str, ...]:
-    return tuple(word for word in harmless(name).split() if word not in _LEFT_OUT)[-WORDS:]
+    """The words of a name, a leading article left out.
+
+    >>> _words("the man with the hat")
+    ('man', 'with', 'the', 'hat')
+    """
+    words = harmless(name).split()
+    return tuple(words[1:] if words and words[0] in _ARTICLES else words)
 
 
 def shares(found: Sequence[Thing], grid_wh: tuple[int, int]) -> NDArray[np.float32]:
@@ -153,7 +175,8 @@ def patch_words(
 ) -> NDArray[np.int64]:
     """The tokens of what each patch shows, (patches, `WORDS`); `IGNORED` after the last.
 
-    Of a word that is several tokens the first stands for it; where nothing is, ``<pad>``.
+    Articles are left out. Of a word that is several tokens the first stands for it; where nothing
+    is, ``<pad>``.
 
     Args:
         found: the things; of a picture without any nothing is known.
@@ -162,7 +185,7 @@ def patch_words(
     """
     out = np.full((len(found) + 1, WORDS), IGNORED)
     for row, thing in zip(out, found):
-        words = thing.shown or thing.words
+        words = [word for word in thing.shown or thing.words if word != _ARTICLE][-WORDS:]
         row[: len(words)] = [writer.tokens(" " + word)[0] for word in words]
     if found:
         out[-1, 0] = writer.tokenizer.pad_token_id

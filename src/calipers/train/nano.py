@@ -29,9 +29,10 @@ from calipers.model.pictures import both
 from calipers.model.smol import smollm2
 from calipers.model.tokens import Row, Writer, train_tokenizer
 from calipers.train.checkpoints import last_checkpoint, restore, save
-from calipers.train.data import Cache, Sample, samples, texts
+from calipers.train.data import Cache, Sample, texts
 from calipers.train.naming import called, covering, patch_words, shares
 from calipers.train.recipe import Recipe, Stage
+from calipers.train.sources import samples
 
 Learnt = Batch | Named
 Tell = Callable[[dict[str, Any]], None]

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from calipers.depth_codec import RANGE_M
 from calipers.errors import UsageError
 
 Part = Literal["vision", "projector", "language"]
 Positive = Annotated[int, Field(gt=0)]
+Above0 = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Types = Annotated[list[str], Field(min_length=1)]
+
+_TAKE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "questions_per_scene": ("questions",),
+        "mix": ("questions",),
+        "boxes": ("questions",),
+        "balance": ("questions",),
+        "types": ("questions", "plain"),
+        "noise": ("plain",),
+        "tool": ("plain",),
+        "short": ("plain",),
+        "patches": ("plain", "places", "names"),
+    }
+)
+"""Option of `RunData` → what of `ask` takes it; all others go with everything."""
 
 
 class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunData(_Checked):
@@ -29,13 +59,14 @@ class RunData(_Checked):
         ask: "questions" (all types of `calipers ask`); "places": where things are in the picture,
             in the base's notation, and how deep; "plain": in one wording each, see
             `calipers.train.plain`; "names": what each patch shows, for the encoder of a nano.
+            Options that it does not take are refused.
         questions_per_scene, types, mix, split: as of `calipers.QuestionStream`.
         noise: standard deviation of what lengths of plain answers are multiplied by, around 1.
         tool: plain answers ask the DepthAPI first, where it knows.
         short: share of names in plain questions that are said in short, "the red thing" where one
             thing is red.
         patches: what the patches of a thing learn to show in a nano, all words of its name or
-            those before the last, see `calipers.train.naming.things`.
+            those that describe it, see `calipers.train.naming.things`.
         boxes: share of questions with the box of each object behind its name.
         balance: a file of ``calipers stats --balance``; keeps as many answers of either side.
         weight: how many tokens it gets beside the other runs.
@@ -45,7 +76,7 @@ class RunData(_Checked):
     frames: Path | None = None
     ask: Literal["questions", "places", "plain", "names"] = "questions"
     questions_per_scene: Positive = 60
-    types: list[str] | None = None
+    types: Types | None = None
     mix: float | dict[str, float] | None = None
     split: str | None = None
     noise: Annotated[float, Field(ge=0)] = 0.0
@@ -54,7 +85,16 @@ class RunData(_Checked):
     patches: Literal["name", "description"] = "name"
     boxes: Share = 0.0
     balance: Path | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Above0 = 1.0
+
+    @field_validator(*_TAKE)
+    @classmethod
+    def _is_taken(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse an option that means nothing with what is asked, unless it is as always."""
+        name, ask = str(info.field_name), info.data.get("ask")
+        if ask not in (None, *_TAKE[name]) and value != cls.model_fields[name].default:
+            raise ValueError(f"not an option of ask: {ask}, but of {', '.join(_TAKE[name])}")
+        return value
 
 
 class GeneralData(_Checked):
@@ -68,7 +108,41 @@ class GeneralData(_Checked):
 
     general: Path
     images: Path | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Above0 = 1.0
+
+
+_KINDS: Mapping[type[_Checked], str] = MappingProxyType(
+    {RunData: "run data", GeneralData: "general data"}
+)
+
+
+def _kind(value: Any) -> str | None:
+    """Which kind of source a value is meant to be; None for neither."""
+    if type(value) in _KINDS:
+        return _KINDS[type(value)]
+    given = value if isinstance(value, Mapping) else {}
+    named = ("general", GeneralData), ("run", RunData)
+    return next((_KINDS[kind] for field, kind in named if field in given), None)
+
+
+def _names_alone(data: list[RunData | GeneralData]) -> list[RunData | GeneralData]:
+    """Refuse names beside other data."""
+    asks = {getattr(source, "ask", None) for source in data}
+    if "names" in asks and len(asks) > 1:
+        raise ValueError("ask: names has no tokens to share with others; give it its own stage")
+    return data
+
+
+Source = Annotated[
+    Annotated[RunData, Tag(_KINDS[RunData])] | Annotated[GeneralData, Tag(_KINDS[GeneralData])],
+    Discriminator(
+        _kind,
+        custom_error_type="source",
+        custom_error_message="wanted run: FOLDER or general: FILE",
+    ),
+]
+Data = Annotated[list[Source], Field(min_length=1), AfterValidator(_names_alone)]
+"""Sources that are mixed; names stand alone, for they have no tokens to be mixed by."""
 
 
 class Lora(_Checked):
@@ -83,22 +157,24 @@ class Stage(_Checked):
     """One stage of training.
 
     Attributes:
+        name: what it is called in what is told, and in bases of Hugging Face its folder.
         learn: which parts change; the others stay as they are.
         steps: updates of the weights.
         lr: the highest learning rate, of what `rates` does not name.
         rates: learning rates of single parts.
         lora: adapt the language model by these instead of changing it whole.
         warmup: steps in which the rate rises; it then falls as a cosine to a twentieth.
+        data: what it learns from; None takes the recipe's.
     """
 
     name: str
     learn: list[Part] = Field(min_length=1)
     steps: Positive
-    lr: Annotated[float, Field(gt=0)] = 2e-4
-    rates: dict[Part, float] = {}
+    lr: Above0 = 2e-4
+    rates: dict[Part, Above0] = {}
     lora: Lora | None = None
     warmup: Annotated[int, Field(ge=0)] = 20
-    data: list[RunData | GeneralData] | None = None
+    data: Data | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Stage:
@@ -113,14 +189,18 @@ class Evaluation(_Checked):
     """Questions that are answered during training; not learnt from.
 
     Attributes:
+        run, frames, split, types: as of `RunData`.
         ask: "questions" or "plain", as of `RunData`.
+        questions: how many.
+        every: steps between two evaluations.
+        seed: decides which questions.
     """
 
     run: Path
     frames: Path | None = None
     ask: Literal["questions", "plain"] = "questions"
     split: str | None = None
-    types: list[str] | None = None
+    types: Types | None = None
     questions: Positive = 200
     every: Positive = 500
     seed: int = 1_000_003
@@ -144,20 +224,25 @@ class Recipe(_Checked):
             of a saved model, or a hub id of an image-text-to-text model.
         out: folder of the trained model and of the checkpoints.
         data: what is learnt from, where a stage names nothing else.
+        stages: what is done, one after the other.
+        evaluate: what is asked on the way; None asks nothing.
         spatial_share: share of the tokens that are spatial, when there is general data too.
+        seed: decides every random choice.
         codec: how depth is packed.
         see: what of a frame the model sees.
         pictures, turns: pictures of a step (on each device), and questions about each.
         accumulate: batches whose gradients are summed before a step.
         checkpoint: steps between two checkpoints; the last two are kept.
+        nano: sizes of a nano that is made from scratch.
         precision: bfloat16 by autocast, or float32.
+        device: where to; None takes the first of cuda, mps, cpu that is there.
         threads: of torch on a CPU; None leaves it alone.
         gradient_checkpointing: less memory for a third more time, in bases of Hugging Face.
     """
 
     model: str = "nano"
     out: Path
-    data: list[RunData | GeneralData] = Field(min_length=1)
+    data: Data
     stages: list[Stage] = Field(min_length=1)
     evaluate: Evaluation | None = None
     spatial_share: Share = 0.05
@@ -207,8 +292,9 @@ def make_recipe(fields: dict[str, Any], name: str = "recipe") -> Recipe:
         return Recipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{name}: {place}: {first['msg']}" if place else first["msg"]) from error
+        place = ".".join(str(part) for part in first["loc"] if part not in _KINDS.values())
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(": ".join(filter(None, (name, place, said)))) from error
 
 
 _PATHS = ("run", "frames", "general", "images", "balance", "out")
