@@ -17,6 +17,7 @@ def evaluate(
     rules: str | None = None,
     json: Path | None = None,
     every: bool = False,
+    points: str | None = None,
     seed: int = 0,
 ) -> None:
     """Score a model's answers to a benchmark that you have downloaded, or to a run's questions.
@@ -25,13 +26,16 @@ def evaluate(
 
     Args:
         task: run, spatialbench, spatialrgpt-bench, q-spatial, vsi-bench, cv-bench, blink,
-            embspatial, 3dsrbench, mmsi-bench, sat, robospatial-home or refspatial-bench.
+            embspatial, 3dsrbench, mmsi-bench, mmsi-bench-circular, sat, sat-circular,
+            robospatial-home or refspatial-bench.
         data: The download: a file or a folder.
         answers: JSON lines of {"id", "text"}.
         blind: The same of the model without pictures, to stand beside.
         rules: Names of rules, with commas between (default: those of each kind of question).
         json: Write everything to this file too.
         every: Show all rules of every part, not of the whole alone.
+        points: How the model means coordinates that do not say it: share, thousandths, percent or
+            pixels (default: share, as the questions ask for them).
         seed: Of the bootstrap.
     """
     from calipers.evals.answers import load_answers
@@ -44,6 +48,7 @@ def evaluate(
         load_answers(answers),
         blind=None if blind is None else load_answers(blind),
         rules=None if rules is None else rules.split(","),
+        points=points,
         seed=seed,
     )
     sys.stdout.write(f"{as_text(found, every)}\n")

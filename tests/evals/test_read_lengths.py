@@ -34,12 +34,16 @@ RANGES = {
     "between 1/4 and 3/4 m": 0.5,
     "between one hundred and two hundred cm": 1.5,
     "between one thousand and two thousand mm": 1.5,
+    "between 4 feet 6 inches and 5 feet 6 inches": 1.524,
+    "between 1 m 20 cm and 1 m 80 cm": 1.5,
+    "4 feet 6 inches to 5 feet": 1.4478,
+    "5'6\" to 6'6\"": 1.8288,
+    "from 2 to 3 feet 6 inches": 0.8382,
 }
 MARKUP = {
     "about ~2 m": 2.0,
     "~~3 m~~ 2 m": 2.0,
     "1.5~m": 1.5,
-    "2*3 m": 3.0,
     "**2** *m*": 2.0,
     "_2 m_": 2.0,
     "Two (2) meters": 2.0,
@@ -52,6 +56,36 @@ MARKUP = {
     r"\frac{1}{2} m": 0.5,
     r"$1\frac{1}{2}$ m": 1.5,
     r"\(2\,\text{m}\)": 2.0,
+    r"\SI{1.5}{\meter}": 1.5,
+    r"\SI[mode=text]{1.5}{m}": 1.5,
+    "a<b>2 m": 2.0,
+    r"\qty{150}{\centi\metre}": 1.5,
+    r"2 \unit{m}": 2.0,
+    r"2 {\rm m}": 2.0,
+    r"$2\rm{m}$": 2.0,
+    "2{,}500 mm": 2.5,
+    "2{,}5 m": 2.5,
+    "<b>2.5</b> m": 2.5,
+    "2.5 <b>m</b>": 2.5,
+    "2.5&nbsp;m": 2.5,
+    "2.5 m<br>and": 2.5,
+    "< 2.5 m": 2.5,
+    "2.5+ meters": 2.5,
+}
+BEFORE_THE_NUMBER = {
+    '{"distance_m": 1.5}': 1.5,
+    '{"distance_in_meters": "1.5"}': 1.5,
+    '{"meters": 1.5}': 1.5,
+    '{"height_cm": 150, "confidence": 0.9}': 1.5,
+    "Distance (meters): 1.5": 1.5,
+    "distance (m) = 1.5": 1.5,
+    "In meters: 1.5": 1.5,
+    "Distance in meters: about 1 to 2": 1.5,
+    "Distance (m): 1.5\nIt is a guess.": 1.5,
+    "1 m = 3.28 ft": 1.0,
+    "In feet: 3 m": 3.0,
+    "3 meters: 2 chairs": 3.0,
+    "Height in feet: 5'3\"": 1.6002,
 }
 Q_SPATIAL = {
     r"\scalar{2} \text{ } \distance_unit{m}": 2.0,
@@ -74,6 +108,15 @@ UNITS = {
     "150㎝": 1.5,
     "5′3″": 1.6002,
     "6’2”": 1.8796,
+    "5'3''": 1.6002,
+    "5' 3''": 1.6002,
+    "5′3′′": 1.6002,
+    "5'11'' tall": 1.8034,
+    "72''": 1.8288,
+    "3 mètres": 3.0,
+    "3 MÈTRES": 3.0,
+    "150 centimètres": 1.5,
+    "5 ınches": 0.127,
 }
 NUMERALS = {
     "1.5 × 10^2 cm": 1.5,
@@ -101,6 +144,28 @@ NUMERALS = {
     "1 234 m": 1234.0,
     "1\u202f234 m": 1234.0,
     "1.234,5 m": 1234.5,
+    "two-and-a-half feet": 0.762,
+    "1-and-a-half feet": 0.4572,
+    "one-and-a-half meters": 1.5,
+    "one and half meters": 1.5,
+    "two and quarter meters": 2.25,
+    "three-and-a-quarter inches": 0.08255,
+    "2/3 of a meter": 0.666667,
+    "1/2 of a meter": 0.5,
+    "3/4 of an inch": 0.01905,
+    "0.75 of a meter": 0.75,
+    "0.75 of one meter": 0.75,
+    "a tenth of a meter": 0.1,
+    "two fifths of a meter": 0.4,
+    "three-fourths of a meter": 0.75,
+    "three-fourths of one meter": 0.75,
+    "two and three eighths inches": 0.060325,
+    "quarter of a meter": 0.25,
+    "quarter-inch": 0.00635,
+    "half-a-meter": 0.5,
+    "one-hundred-fifty centimeters": 1.5,
+    "two-hundred centimeters": 2.0,
+    "one-thousand-five-hundred mm": 1.5,
 }
 PARTS = {
     "5ft3in": 1.6002,
@@ -114,11 +179,15 @@ PARTS = {
     "1m20cm": 1.2,
     "2 m, 30 cm": 2.3,
     "1 m, 2 m, 5 ft": 1.524,
+    "1m 20cm 5mm": 1.205,
+    "2 yards 1 foot 6 inches": 2.286,
+    "2 yards, 3 m": 3.0,
 }
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [pair for table in (RANGES, MARKUP, Q_SPATIAL) for pair in table.items()]
+    ("text", "says"),
+    [pair for table in (RANGES, MARKUP, BEFORE_THE_NUMBER, Q_SPATIAL) for pair in table.items()],
 )
 def test_ranges_and_markup(text: str, says: float) -> None:
     assert metres(text) == pytest.approx(says, rel=1e-9)
@@ -153,6 +222,12 @@ OTHER_UNITS = [
     "1m5",
     '{"distance": 2, "unit": "kg"}',
     r"\scalar{2} \distance_unit{spans}",
+    "3 mètres carrés",
+    "3 m<sup>2</sup>",
+    r"\SI{3}{\square\meter}",
+    r"\SI{3}{\meter\per\second}",
+    "Distance (kg): 3 kg",
+    "Speed (m/s): 3 m/s",
 ]
 NO_LENGTHS = [
     "minus 2 m",
@@ -161,6 +236,11 @@ NO_LENGTHS = [
     "10 m minus 2 m",
     "1e400 m",
     "1e400 ft 3 in of 9e307 km",
+    "I can't tell without a meter stick.",
+    "I can't measure it to within an inch.",
+    "It is a foot stool.",
+    "a few tenths of a meter",
+    "a fraction of a meter",
 ]
 
 

@@ -4,6 +4,7 @@
 in the text                                         written as
 ==================================================  ===================
 ``two and a half``, ``1 and 1/2``, ``1½``           ``2.5``, ``1.5``
+``three-and-a-quarter``                             ``3.25``
 ``one thousand two hundred``, ``a couple of``       ``1200``, ``2``
 ``1.5 × 10^2``, ``1 x 10^{-3}``                     ``150``, ``0.001``
 ``１５０ｃｍ``, ``㎝``, ``’``                           ``150cm``, ``cm``, ``'``
@@ -23,7 +24,8 @@ NUMBER_WORDS = {
     **{word: 20 + 10 * n for n, word in enumerate(_TENS.split())},
 }
 """Words up to ninety; "twenty-five" is made of two."""
-PARTS = {"half": 0.5, "quarter": 0.25, "third": 1 / 3}
+PARTS = {"half": 1 / 2, "quarter": 1 / 4, "fourth": 1 / 4, "third": 1 / 3, "fifth": 1 / 5}
+PARTS |= {"eighth": 1 / 8, "tenth": 1 / 10}
 """Words for parts of one."""
 
 DIGITS = (
@@ -37,20 +39,27 @@ _COMPOUND = re.compile(
     rf"\b({_TENS.replace(' ', '|')})[- ]({'|'.join(_ONES.split()[1:10])})\b", re.IGNORECASE
 )
 _WORD = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})\b", re.IGNORECASE)
-_WORDY = re.compile("|".join((*NUMBER_WORDS, *PARTS, "hundred", "thousand", "couple")))
-_SAID = re.compile(rf"\b(?:{_WORDY.pattern})s?\b", re.IGNORECASE)
+_WORDS = (*NUMBER_WORDS, *PARTS, "hundred", "thousand", "couple")
+_WORDY = re.compile("|".join(w for w in _WORDS if not any(o in w for o in _WORDS if o != w)))
+"""Finds all of the words by those in them: "fourteen" and "fourth" by "four"."""
+_SAID = re.compile(rf"\b(?:{'|'.join(_WORDS)})s?\b", re.IGNORECASE)
 _FEW = re.compile(r"\ba couple(?: of)?\b", re.IGNORECASE)
-_LARGE = re.compile("hundred|thousand|point|half|quarter|third", re.IGNORECASE)
+_PART = "|".join(PARTS)
+_LARGE = re.compile(f"hundred|thousand|point|{_PART}", re.IGNORECASE)
+_GAP = r"(?:\s+|-)"
 _HUNDRED = re.compile(
-    r"\b(?:a|(\d{1,4}))\s+hundred(?:\s+(?:and\s+)?(\d{1,2})(?!\.?\d| hundred))?\b", re.IGNORECASE
+    rf"\b(?:a|(\d{{1,4}})){_GAP}hundred"
+    rf"(?:{_GAP}(?:and{_GAP})?(\d{{1,2}})(?!\.?\d|[ -]hundred))?\b",
+    re.IGNORECASE,
 )
 _THOUSAND = re.compile(
-    r"\b(?:a|(\d{1,6}(?:\.\d+)?))\s+thousand(?:\s+(?:and\s+)?(\d{1,3})(?!\.?\d| thousand))?\b",
+    rf"\b(?:a|(\d{{1,6}}(?:\.\d+)?)){_GAP}thousand"
+    rf"(?:{_GAP}(?:and{_GAP})?(\d{{1,3}})(?!\.?\d|[ -]thousand))?\b",
     re.IGNORECASE,
 )
 _POINT = re.compile(r"\b(\d+) point (\d+)((?: \d(?![\d.]))*)", re.IGNORECASE)
 _AND_A_PART = re.compile(
-    r"\b(\d{1,9}) and (?:an?|(\d)) (half|quarter|third)s?\b(?: of an?\b)?", re.IGNORECASE
+    rf"\b(\d{{1,9}})[ -]and[ -](?:an?|(\d))[ -]({_PART})s?\b(?: of an?\b)?", re.IGNORECASE
 )
 _FRACTION = re.compile(
     r"(?<![\w./])(?:(\d{1,9})([ -]| and ))?(\d{1,9})/(\d{1,9})(?!\d|/|\.\d)", re.IGNORECASE
@@ -60,7 +69,7 @@ _GLYPH = re.compile(r"(\d?)\s*([¼-¾⅐-⅞])")
 
 _LIKE_ASCII = str.maketrans(
     {**dict.fromkeys("″”“", '"'), **dict.fromkeys("′’‘", "'"), **dict.fromkeys("∼〜", "~")}
-    | {**dict.fromkeys("≈≃≅", "="), "º": "°"}
+    | {**dict.fromkeys("≈≃≅", "="), "º": "°", "ı": "i", "İ": "I", "è": "e", "È": "E"}
 )
 _RAISED = re.compile("[⁻⁺]?[⁰¹²³⁴-⁹]+")
 _POWER = re.compile(
@@ -125,8 +134,8 @@ def _fraction(match: re.Match[str]) -> str:
 def upright(text: str) -> str:
     """Letters, digits and signs of other widths and shapes as the plain ones.
 
-    >>> upright("１５０ｃｍ"), upright("5′3″"), upright("3 m²"), upright("1½")
-    ('150cm', '5\\'3"', '3 m^2', '1 1/2')
+    >>> upright("１５０ｃｍ"), upright("5′3″"), upright("3 m²"), upright("1½"), upright("mètres")
+    ('150cm', '5\\'3"', '3 m^2', '1 1/2', 'metres')
     """
     if text.isascii():
         return text

@@ -9,15 +9,19 @@ in the text                             read as
 meter``, ``1.5 × 10^2 cm``              ten: see `calipers.evals.numerals`
 ``2-3 m``, ``1~2 m``, ``between about   a range, taken as its middle (as Q-Spatial takes the mean)
 1 and about 2 m``, ``2 or 3 m``
+``1.5 m ± 0.2 m``, ``1.5 m, plus or     the first: of a tolerance nothing is read
+minus 20 cm``
 ``1,200 m``, ``1 200 m``, ``0,25 m``    1200 and 0.25: a comma before three digits parts thousands
 ``\\scalar{2} \\distance_unit{m}``      Q-Spatial's form; the last of each, in any order
 ``2 (meters)``, ``"unit": "m"``         a unit in brackets, or as a key of its own
+``In meters: 2``, ``"width_m": 2``      a unit before a colon, where none follows the number
 ``1.5``                                 only when the question asks for a unit, and what follows
                                         is no other word: ``3 hands``, ``80 kg`` are nothing
 ``3 m²``, ``1.5 m/s``, ``2 m squared``  nothing, asked for a length: another unit is no length
 ``-0.5 m``, ``minus 2 m``, ``1e400 m``  nothing: no length is negative or endless
-several                                 the last one; of two that agree within 6 % ("1.2 m (4 ft)")
-                                        the first
+several                                 the last one that is no aside and no side of a box (see
+                                        `calipers.evals.asides`); of two that agree within 6 %
+                                        ("1.2 m = 4 ft") the first
 ======================================  ==========================================================
 """
 
@@ -25,8 +29,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
+from calipers.evals.asides import ABOUT, Mention, are_sides, without_asides
 from calipers.evals.numerals import NUMBER, value
 from calipers.evals.numerals import NUMBER_WORDS as NUMBER_WORDS
 from calipers.evals.numerals import in_digits as in_digits
@@ -63,7 +69,7 @@ _NOT_IN = (
     r"(?!in\s+(?:the|an?|this|that|front|total|all|each|both|my|its|your|our|their|height|width"
     r"|depth|length|diameter|size|between)\b)"
 )
-_NO_MORE = r"(?![A-Za-zμ²³^\d]|\s*/\s*[A-Za-z]|\s+(?:per|squared|cubed|sq)\b)"
+_NO_MORE = r"(?![A-Za-zÀ-ÿμ²³^\d]|\s*/\s*[A-Za-z]|\s+(?:per|squared|cubed|sq|carrés?|cubes?)\b)"
 """What may not follow a unit: it would be another one, such as m², m/s or feet per second."""
 
 
@@ -86,14 +92,10 @@ def _reader(units: Mapping[str, float]) -> _Reader:
 
 _LENGTHS, _AREAS = _reader(UNITS_M), _reader(AREAS)
 
-_ABOUT = (
-    r"(?:(?:about|around|approximately|approx\.?|roughly|nearly|almost|maybe|perhaps|at least"
-    r"|at most|up to|some)\s*)?"
-)
-_LINK = re.compile(rf"\s*(?:[-−–—]|~+|(?:up )?to\b|or\b)\s*{_ABOUT}", re.IGNORECASE)
-_AND = re.compile(rf"\s*and\s*{_ABOUT}", re.IGNORECASE)
-_BETWEEN = re.compile(rf"between\s*{_ABOUT}$", re.IGNORECASE)
-_PLUS_MINUS = re.compile(r"\s*(?:±|\+/-|\+-)\s*")
+_LINK = re.compile(rf"\s*(?:[-−–—]|~+|(?:up )?to\b|or\b)\s*{ABOUT}", re.IGNORECASE)
+_AND = re.compile(rf"\s*and\s*{ABOUT}", re.IGNORECASE)
+_BETWEEN = re.compile(rf"between\s*{ABOUT}$", re.IGNORECASE)
+_PLUS_MINUS = re.compile(rf"[\s,(]*(?:±|\+/-|\+-|give or take\b)\s*{ABOUT}", re.IGNORECASE)
 _PART = re.compile(r",?\s*(?:and\s+)?", re.IGNORECASE)
 _PART_OF_FEET = re.compile(r"[.,]?\s*(?:and\s+)?|-", re.IGNORECASE)
 _NO_MORE_UNITS = re.compile(
@@ -144,44 +146,68 @@ def _factor(name: str, units: Mapping[str, float]) -> float:
     return units[known]
 
 
-def _mentions(text: str, reader: _Reader) -> tuple[list[Quantity], list[tuple[int, Quantity]]]:
-    """What has a unit, and what has none (as if its unit were 1) with its place."""
+def _mentions(text: str, reader: _Reader) -> tuple[list[Mention], list[Mention]]:
+    """What has a unit, and what has none (as if its unit were 1)."""
     tokens = _tokens(text, reader)
-    known: list[Quantity] = []
-    bare: list[tuple[int, Quantity]] = []
-    place = 0
+    if len(tokens) > 1:
+        tokens = _joined(text, tokens)
+    known: list[Mention] = []
+    bare: list[Mention] = []
+    place, inside = 0, False
     while place < len(tokens):
-        one = tokens[place]
-        quantity, used, has_unit = _one(text, tokens, place)
-        if has_unit:
-            known.append(quantity)
-        elif _NO_MORE_UNITS.match(text, tokens[place + used - 1].end):
-            bare.append((one.start, quantity))
+        one, used, has_unit = _one(text, tokens, place)
         place += used
-    return known, bare
+        side, inside = inside, place < len(tokens) and _go_on(text, tokens, place)
+        if side or inside:
+            continue
+        if has_unit:
+            known.append(one)
+        elif _NO_MORE_UNITS.match(text, one.end):
+            bare.append(one)
+    if len(known) > 1:
+        known = without_asides(text, known)
+    return known, without_asides(text, bare) if len(bare) > 1 else bare
 
 
-def _exactly(size: float) -> Quantity:
-    return Quantity(size, size, size)
+def _go_on(text: str, tokens: list[_Token], place: int) -> bool:
+    """Whether a token is another side of what the one before it measures."""
+    one, two = tokens[place - 1], tokens[place]
+    has_unit = one.unit is None or two.unit is not None
+    return are_sides(text, one.end, two.start, two.end, has_unit)
 
 
-def _one(text: str, tokens: list[_Token], place: int) -> tuple[Quantity, int, bool]:
-    """The quantity that starts at a token, how many tokens it takes, and whether it has a unit."""
+def _joined(text: str, tokens: list[_Token]) -> list[_Token]:
+    """Tokens, the parts of one length ("1 m 20 cm 5 mm") as one in the unit of the first."""
+    joined = tokens[:1]
+    for before, token in pairwise(tokens):
+        smaller = _smaller(text, before, token, text[before.end : token.start])
+        whole = joined[-1]
+        if smaller is None or whole.unit is None:
+            joined.append(token)
+        else:
+            size = whole.value + token.value * smaller / whole.unit
+            joined[-1] = _Token(size, whole.unit, whole.name, whole.start, token.end)
+    return joined
+
+
+def _one(text: str, tokens: list[_Token], place: int) -> tuple[Mention, int, bool]:
+    """What starts at a token, how many tokens it takes, and whether it has a unit."""
     one = tokens[place]
+    unit = one.unit
     if place + 1 < len(tokens):
         two = tokens[place + 1]
         gap = text[one.end : two.start]
         if _PLUS_MINUS.fullmatch(gap):
-            unit = one.unit or two.unit
-            return _exactly(one.value * (unit or 1.0)), 2, unit is not None
-        smaller = _smaller(text, one, two, gap)
-        if one.unit is not None and smaller is not None:
-            return _exactly(one.value * one.unit + two.value * smaller), 2, True
+            unit = unit or two.unit
+            size = one.value * (unit or 1.0)
+            return Mention(size, size, one.start, two.end), 2, unit is not None
         if _is_range(text, one, two, gap):
-            unit = two.unit or one.unit
+            unit = two.unit or unit
             low, high = one.value * (one.unit or unit or 1.0), two.value * (two.unit or unit or 1.0)
-            return Quantity((low + high) / 2, min(low, high), max(low, high)), 2, unit is not None
-    return _exactly(one.value * (one.unit or 1.0)), 1, one.unit is not None
+            ends = min(low, high), max(low, high)
+            return Mention(*ends, one.start, two.end), 2, unit is not None
+    size = one.value if unit is None else one.value * unit
+    return Mention(size, size, one.start, one.end), 1, unit is not None
 
 
 def _is_range(text: str, one: _Token, two: _Token, gap: str) -> bool:
@@ -227,28 +253,27 @@ def _read(text: str, reader: _Reader, unit: str | None, last: bool) -> Quantity 
     if not known:
         return None
     chosen = _chosen(known) if last else known[0]
-    return chosen if chosen.low >= 0 and chosen.high < ENDLESS else None
+    low, high = chosen.low, chosen.high
+    return Quantity(chosen.middle, low, high) if low >= 0 and high < ENDLESS else None
 
 
-def _with_unit(
-    said: str, bare: list[tuple[int, Quantity]], reader: _Reader, unit: str | None
-) -> list[Quantity]:
+def _with_unit(said: str, bare: list[Mention], reader: _Reader, unit: str | None) -> list[Mention]:
     """Bare numbers in the unit that the text states apart from them, else in the one asked for."""
     stated = _UNIT_KEY.search(said) if "unit" in said.lower() else None
     if stated:
         name = stated[1].lower()
-        before = [pair for pair in bare if pair[0] < stated.start()]
+        before = [one for one in bare if one.start < stated.start()]
         bare, unit = before[-1:] or bare[:1], name if name in reader.units else None
     if unit is None:
         return []
     factor = reader.units[unit.lower()]
-    return [Quantity(*(number * factor for number in one)) for _, one in bare]
+    return [Mention(one.low * factor, one.high * factor, one.start, one.end) for one in bare]
 
 
-def _chosen(found: list[Quantity]) -> Quantity:
+def _chosen(found: list[Mention]) -> Mention:
     if len(found) > 1:
         before, after = found[-2:]
-        if abs(before.value - after.value) <= SAME_LENGTH * abs(before.value):
+        if abs(before.middle - after.middle) <= SAME_LENGTH * abs(before.middle):
             return before
     return found[-1]
 

@@ -5,9 +5,10 @@ Each step looks for something rare before it does anything, since nearly all ans
 
 from __future__ import annotations
 
+import html
 import re
 
-from calipers.evals.numerals import PARTS, in_digits, upright, with_part, without_powers
+from calipers.evals.numerals import NUMBER, PARTS, in_digits, upright, with_part, without_powers
 from calipers.units import UNITS_M
 
 _NAMES = sorted((u for u in UNITS_M if u.isalpha()), key=len, reverse=True)
@@ -19,15 +20,23 @@ _BOX = r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 _SCALAR = re.compile(rf"\\?scalar{_BOX}")
 _UNIT_BOX = re.compile(rf"\\?distance\\?_unit{_BOX}")
 _FRAC = re.compile(r"(\d?)\s*\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}")
+_SI = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\{([^{}]*)\}\s*\{([^{}]*)\}")
 _MARKUP = re.compile(
-    r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|mbox)\s*\{([^}]*)\}"
+    r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|mbox|rm|unit|operatorname)\s*\{([^}]*)\}"
+    r"|\{\\rm\s([^{}]*)\}"
     r"|\\(?:[,;:! ()\[\]]|(?:approx|sim|quad)\b)|[$`]"
 )
-_MARKS = frozenset("\\$`*~^_")
+_MARKS = frozenset("\\$`*~^_{<&+")
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:b|i|u|p|em|strong|span|code|mark)\b[^<>]*>", re.IGNORECASE)
+_SUP = re.compile(r"<sup>\s*([^<>]*?)\s*</sup>", re.IGNORECASE)
+_TWO_TICKS = re.compile(r"(?<=\d)\s?''")
 _UNDERLINE = re.compile(r"(?<!\w)_+(?=\.?\d)")
 _INDEX = re.compile(r"([A-Za-z])\s*\[\d+\]")
 _QUOTED = re.compile(r"""(?<![\d\w])(["'])(-?\d+(?:\.\d+)?)\1""")
-_STAR = re.compile(r"(?<=\d)\s*\*+\s*(?=\d)")
+_STAR = re.compile(
+    rf"(?<=\d)\s*\*+\s*(?=\d)|(?<=\d)(\s?(?:{_ANY}))(?:\*| \* )(?=\d)", re.IGNORECASE
+)
 _APPROXIMATE = re.compile(r"~~+|~(?!\s*\.?\d)")
 _RAISED_UNIT = re.compile(r"(?<=[A-Za-zμ])\s?\^\s?(?:\{\s*([23])\s*\}|([23])(?!\d))")
 
@@ -50,20 +59,39 @@ _BRACKETED = re.compile(rf"(?<=\d)\s*[(\[]\s*(?:in\s+)?((?:{_ANY})[²³]?)\.?\s*
 _TWICE = re.compile(
     rf"\d+(?:\.\d+)?\s*\(\s*(\d+(?:\.\d+)?)\s*\)(?=\s*-?\s*(?:{_ANY})\b)", re.IGNORECASE
 )
+_OR_MORE = re.compile(rf"(?<=\d)\+(?=\s*-?\s*(?:{_ANY})\b)", re.IGNORECASE)
+_LABEL = re.compile(
+    rf"(?:(?<=_)({_LONG}|m)|(?<!\d)(?<!\d\s)\(\s*(?:in\s+)?({_ANY})\s*\)"
+    rf"|\b(?<!\d)(?<!\d[\s-])({_LONG}))"
+    rf"[\"']?\s*[:=]\s*((?:(?:about|approximately|roughly)\s+|~\s*)?(?:{NUMBER})"
+    rf"(?:\s*(?:[-–~±]|to)\s*(?:{NUMBER}))?)(?![.,]?\d|,\s*\d|[ \t]*[\w\"'%°²³(/])",
+    re.IGNORECASE,
+)
 _IN_UNITS = re.compile(rf"(?<=\d)\s+in\s+({_LONG})\b", re.IGNORECASE)
 
+_OR_MINUS = re.compile(r"\bplus(?:[ -]or[ -]|[/-])minus\b", re.IGNORECASE)
 _MINUS = re.compile(r"\b(?:minus|negative)\s+(?=\.?\d)", re.IGNORECASE)
 _LEADING_POINT = re.compile(rf"(?<!\d )\bpoint (?=\d+\s*-?\s*(?:{_ANY})\b)", re.IGNORECASE)
+_PART = "|".join(PARTS)
+_AND_HALF = re.compile(
+    rf"\b(\d{{1,9}})[- ]and[- ](half|quarter)[- ]({_LONG}|m|inch)\b", re.IGNORECASE
+)
 _A_PART = re.compile(
-    rf"\b(?:(an?|\d)[- ](?:(half|quarter|third)s?)|(half))(?: of)?(?: an?| 1)?[- ]({_LONG}|inch)\b",
+    rf"\b(?:(an?|\d)[- ]({_PART})s?|(half|quarter))"
+    rf"(?:[- ]of)?(?:[- ]an?|[- ]1)?[- ]({_LONG}|inch)\b",
     re.IGNORECASE,
 )
 _AND_A_PART = re.compile(
-    rf"\b(an?|\d+(?:\.\d+)?)[- ]?({_ANY}) and (?:an?|(\d)) (half|quarter|third)s?\b"
+    rf"\b(an?|\d+(?:\.\d+)?)[- ]?({_ANY}) and (?:an?|(\d)) ({_PART})s?\b"
     rf"(?![- ](?:of )?(?:an? )?(?:{_ANY})\b)",
     re.IGNORECASE,
 )
-_A_UNIT = re.compile(rf"\ban? ({_LONG})\b", re.IGNORECASE)
+_OF_A_UNIT = re.compile(rf"(?<=\.)(\d+) of (?:an?|1)[ -]({_ANY})\b", re.IGNORECASE)
+_A_UNIT = re.compile(
+    rf"(?<!of )(?<!to within )\ban? ({_LONG})\b"
+    r"(?![- ](?:stick|rule|ruler|tape|scale|stool)s?\b)",
+    re.IGNORECASE,
+)
 
 
 def plain(text: str) -> str:
@@ -80,18 +108,31 @@ def plain(text: str) -> str:
     if "[" in text:
         text = _INDEX.sub(r"\1", text)
     if "'" in text or '"' in text:
-        text = _QUOTED.sub(r"\2", text)
+        text = _QUOTED.sub(r"\2", _TWO_TICKS.sub('"', text))
     if not _MARKS.isdisjoint(text):
         text = _unmarked(text)
     text = in_digits(text)
+    if ":" in text or "=" in text:
+        text = _LABEL.sub(_label, text)
     if _ODD.search(text):
         text = _parted(text)
     return _in_words(text)
 
 
 def with_articles(text: str) -> str:
-    """ "a meter" with a number; only where no number has a unit."""
+    """ "a meter" with a number; only where no number has a unit.
+
+    >>> with_articles("a meter away"), with_articles("a few tenths of a meter, by a meter stick")
+    ('1 meter away', 'a few tenths of a meter, by a meter stick')
+    """
     return _A_UNIT.sub(r"1 \1", text)
+
+
+def _without_html(text: str) -> str:
+    """Tags of letters away, raised digits and signs by name as others write them."""
+    if "<" in text:
+        text = _TAG.sub(" ", _SUP.sub(r"^\1", _BREAK.sub("\n", text)))
+    return html.unescape(text) if "&" in text else text
 
 
 def _unboxed(text: str) -> str:
@@ -103,13 +144,17 @@ def _unboxed(text: str) -> str:
 
 
 def _unmarked(text: str) -> str:
-    """LaTeX and Markdown away; `~` stays before a number, where it may be "to"."""
+    """LaTeX, Markdown and HTML away; `~` stays before a number, where it may be "to"."""
+    if "<" in text or "&" in text:
+        text = upright(_without_html(text))
+    text = _OR_MORE.sub("", text.replace("{,}", ","))
     if "\\" in text:
-        text = _FRAC.sub(_frac, text).replace("\\times", "×").replace("\\cdot", "×")
-    text = _MARKUP.sub(lambda m: f"{m[1]} " if m[1] else " " if m[0][0] == "\\" else "", text)
+        text = _FRAC.sub(_frac, _SI.sub(_si, text))
+        text = text.replace("\\times", "×").replace("\\cdot", "×").replace("\\pm", "±")
+    text = _MARKUP.sub(_marked, text)
     text = without_powers(text)
     if "*" in text:
-        text = _STAR.sub(" × ", text).replace("*", "")
+        text = _STAR.sub(r"\1 × ", text).replace("*", "")
     if "_" in text:
         text = _UNDERLINE.sub("", text)
     if "~" in text:
@@ -119,6 +164,19 @@ def _unmarked(text: str) -> str:
 
 def _frac(match: re.Match[str]) -> str:
     return f"{match[1]} {match[2]}/{match[3]}" if match[1] else f"{match[2]}/{match[3]}"
+
+
+def _si(match: re.Match[str]) -> str:
+    return f"{match[1]} {match[2].replace(chr(92), '')}"
+
+
+def _marked(match: re.Match[str]) -> str:
+    inside = match[1] or match[2]
+    return f"{inside} " if inside else " " if match[0][0] == "\\" else ""
+
+
+def _label(match: re.Match[str]) -> str:
+    return f": {match[4]} {match[1] or match[2] or match[3]}"
 
 
 def _raised(match: re.Match[str]) -> str:
@@ -138,10 +196,14 @@ def _in_words(text: str) -> str:
     """Signs, points and parts that are said in words."""
     small = text.lower()
     if "minus" in small or "negative" in small:
-        text = _MINUS.sub("−", text)
+        text = _MINUS.sub("−", _OR_MINUS.sub("±", text))
     if "point" in small:
         text = _LEADING_POINT.sub("0.", text)
-    if "half" in small or "quarter" in small or "third" in small:
+    of = " of a" in small or " of 1 " in small
+    if of:
+        text = _OF_A_UNIT.sub(r"\1 \2", text)
+    if of or "half" in small or "quarter" in small or "third" in small:
+        text = _AND_HALF.sub(lambda m: f"{with_part(m[1], None, m[2])} {m[3]}", text)
         text = _A_PART.sub(_a_part, _AND_A_PART.sub(_and_a_part, text))
     return text
 
