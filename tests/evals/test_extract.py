@@ -9,18 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calipers.evals.extract import (
-    final,
-    is_refusal,
-    polygon,
-    read_clock,
-    read_count,
-    read_number,
-    read_option,
-    read_points,
-    read_yes_no,
-)
+from calipers.evals.extract import read_count, read_number, read_yes_no
+from calipers.evals.hours import read_clock
+from calipers.evals.options import read_option
+from calipers.evals.places import polygon, read_points
 from calipers.evals.quantities import read_area, read_length
+from calipers.evals.responses import final, is_refusal
 from calipers.units import say_length
 
 LENGTHS = {
@@ -266,7 +260,7 @@ def test_points(text: str, points: tuple[tuple[float, float], ...] | None) -> No
 
 
 def test_plain_pairs_are_what_the_question_says() -> None:
-    assert read_points("(500, 250)", "thousand") == ((0.5, 0.25),)
+    assert read_points("(500, 250)", "thousandths") == ((0.5, 0.25),)
     assert polygon("[(0.1, 0.2), (0.3, 0.2)]") is None
 
 

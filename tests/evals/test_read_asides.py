@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from calipers.evals.extract import final
 from calipers.evals.quantities import read_area, read_length
+from calipers.evals.responses import final
 
 TOLERANCES = [
     "1.5 m ± 0.2 m",

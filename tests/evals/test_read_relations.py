@@ -78,7 +78,52 @@ def test_which_one_needs_a_name_or_an_order(text: str, says: str | None) -> None
     assert read_which(text, PAIR, "tall", 1) == says
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("the mug", "A"),
+        ("mug", "A"),
+        ("It's the mug that is bigger", "A"),
+        ("The mug is smaller than the box.", "B"),
+        ("The mugs", None),
+        ("The red mug, not the box.", "A"),
+        ("Not the mug.", None),
+    ],
+)
+def test_a_head_noun_of_one_name(text: str, says: str | None) -> None:
+    assert read_which(text, PAIR, "big", 1) == says
+
+
+def test_a_head_noun_of_both_names_is_none() -> None:
+    assert read_which("the mug", ("the red mug", "the mug on the left"), "big", 1) is None
+    assert read_which("the box", ("the soap box", "the box lid"), "big", 1) is None
+
+
 REGIONS = ("Region [0]", "Region [1]")
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "says"),
+    [
+        ("Region [0] is half as tall as Region [1]", "tall", "no"),
+        ("Region [1] is only half as tall", "tall", "yes"),
+        ("Region [0] is twice as tall as Region [1]", "tall", "yes"),
+        ("Region [0] is as tall as Region [1]", "tall", "same"),
+        ("Region [0] is not as tall as Region [1]", "tall", "no"),
+        ("Region [0] is right behind Region [1]", "left", None),
+        ("Region [0] is right", "left", "no"),
+        ("That's right", "left", None),
+        ("You are right", "left", None),
+    ],
+)
+def test_how_much_and_which_side(text: str, quantity: str, says: str | None) -> None:
+    region = Case("a", "compare-yes-no", "yes", names=REGIONS, compares=(quantity, 1))
+    assert region.read(text) == says
+
+
+def test_a_reason_speaks_of_another() -> None:
+    assert read_which("I'd say Region 1 because Region 0 is shorter", REGIONS, "tall", 1) == "B"
+    assert read_which("Region 1 because it is taller", REGIONS, "tall", 1) == "B"
 
 
 @pytest.mark.parametrize("name", ["Region [1]", "Region 1", "region 1", "[1]", "the Region [1]"])

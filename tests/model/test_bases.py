@@ -17,7 +17,7 @@ from transformers.models.smolvlm.image_processing_pil_smolvlm import (  # noqa: 
 
 import tiny_bases  # noqa: E402
 from calipers.errors import RunError  # noqa: E402
-from calipers.evals.extract import read_points  # noqa: E402
+from calipers.evals.places import read_points  # noqa: E402
 from calipers.io.exports.notations import NOTATIONS  # noqa: E402
 from calipers.model.bases import BASES, base  # noqa: E402
 from calipers.model.hugging import Chat, check_depth, collate  # noqa: E402

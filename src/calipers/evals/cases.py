@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from calipers.errors import UsageError
-from calipers.evals.extract import (
-    lettered,
-    read_clock,
-    read_count,
-    read_number,
-    read_option,
-    read_points,
-    read_yes_no,
-)
+from calipers.evals.extract import read_count, read_number, read_yes_no
+from calipers.evals.hours import read_clock
+from calipers.evals.options import read_option
+from calipers.evals.places import read_points
 from calipers.evals.quantities import Quantity, read_area, read_length
+from calipers.evals.regions import Mask
 from calipers.evals.relations import read_comparison, read_which
+from calipers.evals.responses import finals, is_refusal
+from calipers.thoughts import spoken
+from calipers.units import UNITS_M
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Case:
         noun: what it asks about, for the baseline that answers with the median of its class.
         cluster: cases of one cluster are not independent; their picture, unless given.
         sets: kind of set → its name; all cases of a set have to be right ("circular", "flip").
-        notation: how plain pairs of coordinates are meant; see `calipers.evals.extract`.
+        notation: how plain pairs of coordinates are meant: one of
+            `calipers.evals.places.NOTATIONS`.
     """
 
     id: str
@@ -65,6 +66,27 @@ class Case:
         """What a text answers to this question; None when that cannot be told."""
         return KINDS[self.kind](self, text)
 
+    def answer(self, response: str) -> tuple[Any, str]:
+        """What a whole response answers, and the part of it that was read, or should have been.
+
+        Read is the part that counts, else what follows an earlier "answer:", unless a later one
+        says that it gives none. A length without its unit takes the one behind it, else, unless
+        the question asks for a unit, the only one that the response names.
+
+        >>> Case("a", "length", 1.0).answer("The width is 1.5 m. Answer: 1.5")
+        (1.5, '1.5')
+        """
+        parts = finals(response)
+        for part in parts:
+            found = self.read(part) if part else None
+            if part and self.kind == "length" and (found is None or self.unit):
+                found = self.read(_with_unit(self, response, part))
+            if found is not None:
+                return found, part
+            if is_refusal(part):
+                break
+        return None, parts[0]
+
     @property
     def chance(self) -> float | None:
         """The share that a random choice gets right; None where nothing is chosen from."""
@@ -78,17 +100,42 @@ class Case:
         return self.cluster or "\n".join(self.images) or self.id
 
 
+_WORDLESS = re.compile(r"[^A-Za-z'\"′″°%²]*")
+_NAMES = "|".join(sorted((unit for unit in UNITS_M if unit.isalpha()), key=len, reverse=True))
+_UNIT = rf"({_NAMES})(?![A-Za-z²³^\d])(?<!\bin)"
+_BEHIND = re.compile(
+    rf"(?:</answer>|\\(?:text|mathrm|mbox)\b|\\[,;:! )\]]|[\s${{}}*)])+{_UNIT}", re.IGNORECASE
+)
+_NAMED = re.compile(rf"(?:\d\s?-?|\bin |\bunits?:? |\(){_UNIT}", re.IGNORECASE)
+
+
+def _with_unit(case: Case, response: str, part: str) -> str:
+    """A length that is said without a unit with the one that stands elsewhere in the response."""
+    if not _WORDLESS.fullmatch(part):
+        return part
+    said = spoken(response)
+    behind = _BEHIND.match(said, said.rfind(part) + len(part))
+    if behind:
+        return f"{part} {behind[1]}"
+    named = set() if case.unit else {UNITS_M[unit.lower()] for unit in _NAMED.findall(said)}
+    return f"{part} {_NAME_OF[named.pop()]}" if len(named) == 1 else part
+
+
+_NAME_OF = {metres: unit for unit, metres in reversed(UNITS_M.items()) if unit.isalpha()}
+
+
 def _middle(read: Callable[[str, str | None], Quantity | None], case: Case, text: str) -> Any:
     found = read(text, case.unit)
     return None if found is None else found.value
 
 
 def _option(case: Case, text: str) -> Any:
-    return read_option(text, lettered(case.choices))
+    return read_option(text, {chr(65 + place): words for place, words in enumerate(case.choices)})
 
 
 def _points(case: Case, text: str) -> Any:
-    return read_points(text, case.notation)
+    mask = case.truth.pixels if isinstance(case.truth, Mask) else None
+    return read_points(text, case.notation, None if mask is None else mask.shape[::-1])
 
 
 def _compare_yes_no(case: Case, text: str) -> Any:

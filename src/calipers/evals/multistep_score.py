@@ -24,8 +24,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from calipers.evals.extract import final, read_clock, read_count, read_yes_no
+from calipers.evals.extract import read_count, read_yes_no
+from calipers.evals.hours import read_clock
 from calipers.evals.quantities import read_length
+from calipers.evals.responses import final
 
 LENGTH_SHARE = 0.10
 _LETTERS = "ABCDEFGH"

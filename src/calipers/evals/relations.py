@@ -24,8 +24,17 @@ def _words(text: str) -> Pattern:
     return re.compile(rf"\b(?:{text})\b")
 
 
+_RIGHT = (
+    r"(?<!\bthat['’]s )(?<!\bthat is )(?<!\byou are )(?<!\byou['’]re )\bright\b"
+    r"(?! (?:behind|above|below|over|under|beside|next|in front|on top|here|there|now)\b)"
+)
+"""A side; "that's right" and "right behind" are none."""
+
 WORDS: Mapping[str, tuple[Pattern, Pattern]] = {
-    "left": (_words("left|leftward|leftmost"), _words("right|rightward|rightmost")),
+    "left": (
+        _words("left|leftward|leftmost"),
+        re.compile(rf"{_RIGHT}|\b(?:rightward|rightmost)\b"),
+    ),
     "above": (
         _words("above|higher|highest|higher up|over|upper|on top"),
         _words("below|lower|lowest|lower down|under|underneath|beneath"),
@@ -55,10 +64,13 @@ WORDS: Mapping[str, tuple[Pattern, Pattern]] = {
 _SAME = re.compile(
     r"\bneither\b|\bsame\b|\bequal(?:ly)?\b|\bno clear\b|\bnot clearly\b|\btoo close to call\b"
     r"|\bin line\b|\b(?:about|nearly) level\b|\bidentical\b|\bsimilar\b"
-    r"|\b(?:about|nearly|roughly|just|almost) as (?:\w+ ){1,5}as\b"
+    r"|\b(?:about|nearly|roughly|just|almost) as (?:\w+ ){1,5}as\b|\bis as \w+ as\b"
 )
-_CLAUSE = re.compile(r"[.;:,!?\n]+(?:\s|$)|\b(?:while|whereas|but)\b")
+_CLAUSE = re.compile(r"[.;:,!?\n]+(?:\s|$)|\b(?:while|whereas|but|because|since)\b")
 _NEGATION = re.compile(r"\b(?:not|never|isn['’]t|aren['’]t)\b|n['’]t\b")
+_PART_AS = re.compile(r"\b(?:half|third|thirds|quarter|quarters|fraction) (?:of )?as $")
+"""Before a word for more of something: "half as tall" is less tall."""
+_REJECTED = re.compile("(?:\\bnot|\\brather than|\\binstead of) (?:the |an? )?[\1\2]")
 _COMPARED = re.compile(
     r"(?:\bthan|\bcompared (?:with|to)|\brelative to|\b(?:left|right|front|top|that|those|side) of"
     r"|\bbehind|\babove|\bbelow|\bbeneath|\bunder|\bover|\bfrom|\bnext to|\bunlike)"
@@ -69,6 +81,7 @@ _THING = r"(?: (?:one|object|item|thing|region)\b)?"
 _VERB = r"(?:is|has|isn['’]t|appears|looks|stands|seems|lies|sits|extends|reaches)\b"
 _OTHER = re.compile(rf"\b(?:the|its) other{_THING}(?=\W*$|[.,;:!?]| {_VERB})")
 _JOINED = re.compile("[\1\2],? (?:and|or|versus|vs\\.?) (?:the |an? )?[\1\2]")
+_CLAUSE_OF_NAME = re.compile(r" (?:that|which|on|with|in|to|of|at|by|near|far|from|behind|under)\b")
 _ARTICLE = re.compile(r"^(?:the|an?) ", re.IGNORECASE)
 
 
@@ -128,6 +141,7 @@ def read_which(text: str, names: tuple[str, str], quantity: str, sign: int) -> s
     said = _comparison(folded, quantity, 0)
     if said is not None:
         return "same" if said == 0 else "A" if said * sign > 0 else "B"
+    folded = _REJECTED.sub("", folded) if _FIRST in folded and _SECOND in folded else folded
     named = [mark for mark in (_FIRST, _SECOND) if mark in folded]
     if len(named) != 1 or _NEGATION.search(folded):
         return None
@@ -147,7 +161,10 @@ _BY_ORDER = tuple(
 
 
 def _folded(text: str, names: tuple[str, str]) -> str:
-    """The text in small letters, the two things as one character each; the longer name first."""
+    """The text in small letters, the two things as one character each; the longer name first.
+
+    Where neither whole name is said, a head noun is one that only one of both names has.
+    """
     folded = text.casefold()
     first, second = (_ARTICLE.sub("", name).casefold().strip() for name in names)
     for name, mark in sorted(((first, _FIRST), (second, _SECOND)), key=lambda pair: -len(pair[0])):
@@ -156,9 +173,21 @@ def _folded(text: str, names: tuple[str, str]) -> str:
             folded = (
                 _region(region[1]).sub(mark, folded) if region else _replaced(folded, name, mark)
             )
+    if _FIRST not in folded and _SECOND not in folded:
+        for name, other, mark in ((first, second, _FIRST), (second, first, _SECOND)):
+            if " " in name and (head := _head(name, other)):
+                folded = _replaced(folded, head, mark)
     if "other" in folded:
         folded = _OTHER.sub(_NOT_THIS, folded)
     return folded if _FIRST in folded or _SECOND in folded else _by_order(folded)
+
+
+@cache
+def _head(name: str, other: str) -> str:
+    """The noun of a name of several words; "" where the other name has it or it compares."""
+    head = _CLAUSE_OF_NAME.split(name, maxsplit=1)[0].rpartition(" ")[2]
+    compares = any(word.search(head) for pair in WORDS.values() for word in pair)
+    return head if head.isalpha() and not compares and head not in other.split() else ""
 
 
 def _by_order(folded: str) -> str:
@@ -189,6 +218,8 @@ def _side(clause: str, quantity: str) -> int | None:
     more, less = (pattern.search(clause) for pattern in WORDS[quantity])
     if more is None and less is None:
         return None
+    if more and _PART_AS.search(clause, 0, more.start()):
+        return -1
     if more is None or less is None:
         return 1 if less is None else -1
     return 1 if more.start() < less.start() else -1

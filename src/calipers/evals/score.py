@@ -16,7 +16,7 @@ import numpy as np
 
 from calipers.errors import DataError, UsageError
 from calipers.evals.cases import NUMERIC, Case, by_id
-from calipers.evals.extract import final, is_refusal
+from calipers.evals.responses import is_refusal
 from calipers.evals.rules import RULES, Rule, rule
 from calipers.types import Doubles
 
@@ -107,8 +107,7 @@ def read_all(cases: Sequence[Case], answers: Mapping[str, str]) -> tuple[list[An
     status: list[Status] = []
     for case in cases:
         text = answers.get(case.id)
-        part = final(text) if text else text
-        found = case.read(part) if part else None
+        found, part = case.answer(text) if text else (None, text)
         said.append(found)
         status.append("read" if found is not None else _why(part))
     return said, status

@@ -31,16 +31,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calipers.errors import DataError
-from calipers.evals.extract import (
-    final,
-    options,
-    read_count,
-    read_depth,
-    read_option,
-    read_yes_no,
-)
+from calipers.evals.extract import read_count, read_depth, read_yes_no
 from calipers.evals.intervals import Share
 from calipers.evals.multistep_score import is_right
+from calipers.evals.options import options, read_option
+from calipers.evals.responses import final
 from calipers.evals.spatialbench import COLUMNS, PAIRED, Item
 
 DEPTH_LOOSE, DEPTH_EXACT = 0.10, 0.02

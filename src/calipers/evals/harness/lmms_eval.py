@@ -19,6 +19,7 @@ from calipers.evals.score import DEFAULT_RULES
 
 SCORING = (
     "errors", "thoughts", "units", "types", "evals.asides", "evals.cases", "evals.extract",
+    "evals.hours", "evals.options", "evals.places", "evals.responses",
     "evals.numerals", "evals.quantities", "evals.regions", "evals.relations", "evals.rules",
     "evals.score", "evals.wording", "evals.harness.prompts",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
-from calipers.evals.extract import options
+from calipers.evals.options import options
 from calipers.evals.tasks.records import Record, letter, picture, pictures, records, text
 
 LETTERS = "ABCDEFGH"

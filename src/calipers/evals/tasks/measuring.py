@@ -9,8 +9,10 @@ from pathlib import Path
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
-from calipers.evals.extract import final, options, read_clock
+from calipers.evals.hours import read_clock
+from calipers.evals.options import options
 from calipers.evals.quantities import read_length
+from calipers.evals.responses import final
 from calipers.evals.tasks.nouns import asked_about, heads
 from calipers.evals.tasks.records import Record, letter, picture, records, text
 from calipers.evals.tasks.run import COMPARED

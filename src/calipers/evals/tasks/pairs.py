@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from calipers.evals.cases import NUMERIC, Case
-from calipers.evals.extract import options, read_depth, read_option, read_yes_no
+from calipers.evals.extract import read_depth, read_yes_no
+from calipers.evals.options import options, read_option
 from calipers.evals.spatialbench import PAIRED, Item, load
 from calipers.evals.spatialbench_score import score
 from calipers.evals.tasks.nouns import heads

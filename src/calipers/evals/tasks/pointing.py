@@ -11,7 +11,7 @@ import numpy as np
 
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
-from calipers.evals.extract import polygon
+from calipers.evals.places import polygon
 from calipers.evals.regions import Mask, Polygon, Region
 from calipers.evals.tasks.records import picture, records, text
 
