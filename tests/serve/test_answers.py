@@ -51,6 +51,7 @@ def test_the_same_command_goes_on_and_another_is_refused(
     assert answer(*given) == 0
     assert capsys.readouterr().out == f"before    3\nanswered  21\nanswers   {out}\n"
     assert out.read_bytes() == whole
+    assert answer(*given, "--together", 8) == 0  # how many at once is no part of what is asked
     assert answer(*given, "--samples", 2) == 2
     assert f"{out}: was asked with samples 1, now it is 2" in capsys.readouterr().err
     cold = ("--samples", 2, "--temperature", 0.01)

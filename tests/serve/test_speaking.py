@@ -197,15 +197,15 @@ def test_a_processor_that_cannot_be_used_is_told_at_once(
         load(str(tmp_path))
 
 
-def test_a_nano_goes_on_with_a_conversation(home: Path) -> None:
+def test_a_nano_reads_the_last_question_alone(home: Path) -> None:
+    """In training none of its questions sees another."""
     speaker = load(str(home / "nano"))
     messages = [*about(frame(), "How far?"), {"role": "assistant", "content": "2 m."},
                 {"role": "user", "content": "How <image> tall?"}]  # fmt: skip
     ids = speaker.going_on(messages).inputs["input_ids"][0]
     asked, answered = TEMPLATE.question, TEMPLATE.answer
-    assert speaker.model.tokenizer.decode(ids).endswith(
-        f"{asked}How far?{answered} 2 m.<eos>{asked}How < image> tall?{answered}"
-    )
+    text = speaker.model.tokenizer.decode(ids).rpartition("<image>")[2]
+    assert text == f"{asked}How < image> tall?{answered}"
     with pytest.raises(ChatError, match="the model takes 4096 tokens, got"):
         whole(saying(speaker, about(frame(), "x" * 10_000)))
 
@@ -237,9 +237,7 @@ def test_a_chat_reads_questions_from_a_pipe(
     rgb, depth = (home / "frames" / kind / "0001.png" for kind in ("rgb", "depth"))
     given = ["chat", str(rgb), "--depth", str(depth), "--model", str(home / "nano")]
     assert main(given) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "It is 1.5 m."
-    assert second
+    assert capsys.readouterr().out.splitlines() == ["It is 1.5 m."] * 2
 
 
 @pytest.mark.parametrize("source", ["run", "frames"])

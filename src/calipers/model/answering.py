@@ -13,8 +13,10 @@ import torch
 
 from calipers.errors import UsageError
 from calipers.evals.agreeing import agreed
-from calipers.experts.torch_runtime import choose_device
-from calipers.model.hugging import Chat, load_chat
+from calipers.experts.torch_runtime import choose_device, require
+from calipers.model.adapters import CONFIG, base_of
+from calipers.model.bases import base
+from calipers.model.hugging import Chat, from_disk, load_chat, load_processor
 from calipers.model.nano import Nano
 from calipers.model.pictures import both
 from calipers.model.tokens import Writer
@@ -22,7 +24,7 @@ from calipers.types import Frame
 
 Asked = tuple[Frame, str]
 SETTINGS = "calipers.json"
-"""A trained model's file of what its base does not say: ``codec`` and ``see``."""
+"""A trained model's file of what its base does not say: ``codec``, ``see`` and ``tool``."""
 MOST_TOKENS = 64
 """Of an answer, where nothing else is said."""
 
@@ -146,12 +148,55 @@ def load(source: str | Path, device: str | None = None) -> Answerer:
         UsageError: the folder holds no model, or the base is not known.
         MissingWeightsError: a hub id that is not on disk.
     """
-    settings = {"codec": "log8", "see": "rgbd"}
-    written = Path(source) / SETTINGS
-    if written.exists():
-        settings |= json.loads(written.read_text("utf-8"))
-    config = Path(source) / "config.json"
+    settings, config = settings_of(source), Path(source) / "config.json"
     if config.exists() and json.loads(config.read_text("utf-8")).get("model_type") == Nano.TYPE:
         model = Nano.from_pretrained(source).to(choose_device(device))
         return NanoAnswerer(model, settings["see"])
     return ChatAnswerer(*load_chat(str(source), settings["codec"], settings["see"], device))
+
+
+def settings_of(source: str | Path) -> dict[str, Any]:
+    """What a trained model's folder says beside its base: ``codec``, ``see``, and ``tool``, whether
+    it was taught to write ``Depth(x,y)``."""
+    settings = {"codec": "log8", "see": "rgbd", "tool": False}
+    written = Path(source) / SETTINGS
+    if written.exists():
+        settings |= json.loads(written.read_text("utf-8"))
+    return settings
+
+
+def load_reading(folder: str | Path) -> Chat:
+    """How a base that `calipers train` wrote reads, without its weights.
+
+    Args:
+        folder: of its last stage.
+
+    Raises:
+        UsageError: it holds no such base, or one that takes no conversations.
+        MissingWeightsError: the base of its adapters is not on disk.
+    """
+    if not (Path(folder) / SETTINGS).exists():
+        raise UsageError(f"{folder}: wanted a folder that calipers train wrote (no {SETTINGS})")
+    kind = type_of(folder)
+    if kind == Nano.TYPE:
+        raise UsageError(f"{folder}: a calipers-nano runs on this machine alone")
+    row, settings = base(kind), settings_of(folder)
+    chat = Chat(load_processor(str(folder)), row, settings["codec"], settings["see"])
+    if not chat.talks:
+        raise UsageError(f"{folder}: {kind} has no chat template, and endpoints take chats")
+    return chat
+
+
+def type_of(source: str | Path) -> str:
+    """The type of a model by its config, or that of its adapters' base; the hub's may be on disk.
+
+    Raises:
+        MissingWeightsError: it is not on disk.
+    """
+    written = Path(source) / "config.json"
+    if written.exists():
+        return str(json.loads(written.read_text("utf-8")).get("model_type"))
+    if (Path(source) / CONFIG).exists():
+        return type_of(base_of(source))
+    hf: Any = require("transformers", "a vision-language model")
+    return str(from_disk(hf.AutoConfig.from_pretrained, str(source)).model_type)

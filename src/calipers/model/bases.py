@@ -27,6 +27,8 @@ PROJECTOR = (
 """Finds the projector among a base's modules; looked for before `VISION`."""
 VISION = r"(^|\.)(visual|vision_tower|vision_model)(\.|$)"
 """Finds the vision encoder; all else is the language model."""
+_MOST_ASPECT = 200
+"""Of a picture's sides; Qwen's processors refuse more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Base:
     note: str = ""
 
     def fit(self, size_wh: Size, square: int | None = None) -> Size:
-        """The size that a picture of some size gets before it is handed over.
+        """The size that a picture of some size gets before it is handed over: multiples of `step`
+        with as many pixels as may be, by the rule of Qwen's processors (``smart_resize``).
 
         Args:
             size_wh: of the picture.
@@ -73,11 +76,17 @@ class Base:
         """
         if self.square is not None:
             return (square or self.square,) * 2
-        least, most = self.pixels
-        pixels = size_wh[0] * size_wh[1]
-        scale = math.sqrt(min(max(pixels, least), most) / pixels)
-        turn = math.floor if pixels > most else math.ceil if pixels < least else round
-        width, height = (max(1, turn(side * scale / self.step)) * self.step for side in size_wh)
+        (least, most), area = self.pixels, size_wh[0] * size_wh[1]
+        steps = [max(1, round(side / self.step)) for side in size_wh]
+        pixels = steps[0] * steps[1] * self.step**2
+        if pixels > most:
+            larger = math.sqrt(area / most)
+            steps = [max(1, math.floor(side / larger / self.step)) for side in size_wh]
+        elif pixels < least:
+            scale = math.sqrt(least / area)
+            steps = [math.ceil(side * scale / self.step) for side in size_wh]
+        longest = min(_MOST_ASPECT * min(steps), most // (min(steps) * self.step**2))
+        width, height = (min(side, longest) * self.step for side in steps)
         return width, height
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from zlib import crc32
@@ -17,22 +17,34 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from calipers.chat import ChatError, Message, Reply, ToolCall
+from calipers.chat import ChatError, Message, Reply
 from calipers.errors import UsageError
 from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.exports.mentions import harmless
-from calipers.model.answering import SETTINGS, Answerer, ChatAnswerer, NanoAnswerer, load
+from calipers.model.answering import (
+    SETTINGS,
+    Answerer,
+    ChatAnswerer,
+    NanoAnswerer,
+    load,
+    settings_of,
+    type_of,
+)
 from calipers.model.bases import BASES, Base
+from calipers.model.calls import OPENS, all_of, before_calls, read_calls
 from calipers.model.hugging import Chat, from_disk, load_processor, opening
 from calipers.model.nano import Nano
 from calipers.model.pictures import both
-from calipers.model.speakers import FRAME, Asked, Tuning, frames_in
+from calipers.model.speakers import (
+    FRAME,
+    Asked,
+    Tuning,
+    before_question,
+    explained,
+    frames_in,
+)
 from calipers.tools.generating import GenerateBackend
 from calipers.types import Frame
-
-OPENS, CLOSES = "<tool_call>", "</tool_call>"
-"""Around a tool call, in the form of Hermes that Qwen's templates ask for."""
-_CALL = re.compile(rf"{OPENS}\s*(\{{.*?\}})\s*(?:{CLOSES}|$)", re.DOTALL)
 
 
 class _Generator:
@@ -55,6 +67,7 @@ class _Local:
     """What all models on this machine share."""
 
     threads = 1
+    tool = False
 
     def __init__(self, name: str, answerer: Answerer, taught: bool) -> None:
         self.name, self.answerer, self.taught = name, answerer, taught
@@ -72,9 +85,9 @@ class _Local:
         given = [(frame, harmless(question)) for frame, question in asked]
         return self.answerer.texts(given, temperature, self.tuning.max_tokens)
 
-    def going_on(self, messages: Sequence[Message]) -> GenerateBackend:
+    def going_on(self, messages: Sequence[Message], told: str = "") -> GenerateBackend:
         """What continues the answer to a conversation."""
-        return self.writer(messages, ())
+        return self.writer(messages, (), told)
 
     def stream(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
@@ -88,20 +101,25 @@ class _Local:
         backend = self.writer(messages, tools)
         read = int(backend.inputs["input_ids"].shape[1])
         pieces = backend("")
-        text, cut = yield from (_before_calls(pieces) if tools else _all(pieces))
+        text, cut = yield from (before_calls(pieces) if tools else all_of(pieces))
         calls = read_calls(text) if tools else ()
         said = text.partition(OPENS)[0] if calls else text
         ended = "tool_calls" if calls else "length" if cut else "stop"
         return Reply(said.strip(), calls, None, ended, read, backend.spent)
 
     def writer(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], told: str = ""
     ) -> GenerateBackend:
-        """What writes the next turn of a conversation."""
+        """What writes the next turn of a conversation, of which something is explained before."""
         raise UsageError("this model does not converse")
 
     def _backend(
-        self, generate: Callable[..., Any], language: Any, tokenizer: Any, inputs: Mapping[str, Any]
+        self,
+        generate: Callable[..., Any],
+        language: Any,
+        tokenizer: Any,
+        inputs: Mapping[str, Any],
+        answer_type: int = 0,
     ) -> GenerateBackend:
         config, length = language.config, int(inputs["input_ids"].shape[1])
         text = getattr(config, "get_text_config", lambda: config)()
@@ -110,11 +128,13 @@ class _Local:
             wanted = f"{length} tokens and {self.tuning.max_tokens} to write"
             raise ChatError(f"the model takes {most} tokens, got {wanted}", 400)
         model = _Generator(generate, language.generation_config, self.tuning)
-        return GenerateBackend(model, tokenizer, inputs, self.tuning.max_tokens)
+        return GenerateBackend(model, tokenizer, inputs, self.tuning.max_tokens, answer_type)
 
 
 class NanoSpeaker(_Local):
-    """A calipers-nano that converses about one frame; it knows neither tools nor system messages.
+    """A calipers-nano that is asked about one frame; it knows neither tools nor system messages.
+
+    Its questions were trained so that none sees another, and so it reads the last one alone.
 
     Args:
         name: as it is called.
@@ -126,9 +146,9 @@ class NanoSpeaker(_Local):
         self.model, self.see, self.words = answerer.model, answerer.see, answerer.writer
 
     def writer(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], told: str = ""
     ) -> GenerateBackend:
-        """What writes the next turn; without a frame the model sees black."""
+        """What answers the last question; without a frame the model sees black."""
         if tools:
             raise UsageError("a calipers-nano calls no tools; it can write Depth(x,y)")
         frames, config = frames_in(messages), self.model.config
@@ -137,10 +157,8 @@ class NanoSpeaker(_Local):
         frame = frames[0] if frames else None
         rgb, depth = (None, None) if frame is None else (frame.rgb, frame.depth_m)
         pixels = both(rgb, depth, config.picture_wh, config.codec, self.see)
-        *before, (question, _) = turns_of(messages)
-        earlier = self.words.row(before, apart=False).tokens if before else self.words.prefix
-        asked = self.words.prompt(question)[len(self.words.prefix) :]
-        tokens = torch.tensor([[*earlier, *asked]], device=self.model.device)
+        question, _ = turns_of(messages)[-1]
+        tokens = torch.tensor([self.words.prompt(question)], device=self.model.device)
         inputs = {
             "input_ids": tokens,
             "attention_mask": torch.ones_like(tokens),
@@ -176,14 +194,19 @@ class HuggingSpeaker(_Local):
         return super().texts(asked, temperature) if self.taught else None
 
     def writer(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], told: str = ""
     ) -> GenerateBackend:
-        """What writes the next turn."""
+        """What writes the next turn.
+
+        Raises:
+            UsageError: what the chat template or the processor refuses, in its words.
+        """
         pictures = [p for frame in frames_in(messages) for p in self._pictures(frame)]
-        text = self._text(messages, tools)
-        inputs = dict(self.chat.inputs([text], [pictures]).to(self.model.device))
-        tokenizer = self.chat.processor.tokenizer
-        return self._backend(self.model.generate, self.model, tokenizer, inputs)
+        text = self._told(messages, tools, told)
+        with _refusals():
+            inputs = dict(self.chat.inputs([text], [pictures]).to(self.model.device))
+        kind, tokenizer = self.chat.base.answer_type, self.chat.processor.tokenizer
+        return self._backend(self.model.generate, self.model, tokenizer, inputs, kind)
 
     def _pictures(self, frame: Frame) -> list[Any]:
         """RGB, and packed depth where it is shown; depth is left out rather than shown black."""
@@ -191,6 +214,18 @@ class HuggingSpeaker(_Local):
 
     def _shows_depth(self, frame: Frame) -> bool:
         return self.chat.see != "rgb" and (self.taught or frame.depth_m is not None)
+
+    def _told(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], told: str
+    ) -> str:
+        """The text with an explanation: a system message, or where the template refuses that,
+        before the first question."""
+        try:
+            return self._text(explained(messages, told), tools)
+        except UsageError:
+            if not told:
+                raise
+            return self._text(before_question(messages, told), tools)
 
     def _text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> str:
         chat = self.chat
@@ -201,9 +236,10 @@ class HuggingSpeaker(_Local):
             return chat.prompt(question, sum(len(self._pictures(f)) for f in frames_in(messages)))
         said = [self._message(message) for message in messages]
         options = {"tools": list(tools)} if tools else {}
-        text: str = chat.processor.apply_chat_template(
-            said, tokenize=False, add_generation_prompt=True, **options
-        )
+        with _refusals():
+            text: str = chat.processor.apply_chat_template(
+                said, tokenize=False, add_generation_prompt=True, **options
+            )
         return text
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -222,6 +258,21 @@ class HuggingSpeaker(_Local):
         if self.taught or self._shows_depth(frame):
             return opening(len(self._pictures(frame)))
         return [{"type": "image"}]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say in words of ours what a template or a processor refuses.
+
+    Raises:
+        UsageError: with its own words.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except (TemplateError, TypeError, ValueError) as error:
+        raise UsageError(f"the model cannot read this conversation: {error}") from error
 
 
 def turns_of(messages: Sequence[Message]) -> list[tuple[str, str]]:
@@ -265,75 +316,24 @@ def _parsed(call: Mapping[str, Any]) -> dict[str, Any]:
     return {**call, "function": function}
 
 
-def _all(pieces: Generator[str, None, bool]) -> Generator[str, None, tuple[str, bool]]:
-    """The pieces, without space before the first; the whole, and whether it was cut."""
-    text = ""
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as end:
-            return text, bool(end.value)
-        new = piece if text else piece.lstrip()
-        text += new
-        if new:
-            yield new
-
-
-def _before_calls(pieces: Generator[str, None, bool]) -> Generator[str, None, tuple[str, bool]]:
-    """The pieces before the first tool call; the whole, and whether it was cut."""
-    text, shown, source = "", 0, _all(pieces)
-    while True:
-        try:
-            text += next(source)
-        except StopIteration as end:
-            if OPENS not in text and shown < len(text):
-                yield text[shown:]
-            found: tuple[str, bool] = end.value
-            return found
-        ready = text.find(OPENS) if OPENS in text else len(text) - _begun(text)
-        if ready > shown:
-            yield text[shown:ready]
-            shown = ready
-
-
-def _begun(text: str) -> int:
-    """How many signs at the end of a text may be the beginning of a call."""
-    return next((n for n in range(len(OPENS) - 1, 0, -1) if text.endswith(OPENS[:n])), 0)
-
-
-def read_calls(text: str) -> tuple[ToolCall, ...]:
-    """The tool calls in a text, of those that are JSON with a name.
-
-    >>> read_calls('<tool_call>{"name": "depth_at", "arguments": {"x": 0.5, "y": 0.4}}</tool_call>')
-    (ToolCall(id='call-0', name='depth_at', arguments='{"x": 0.5, "y": 0.4}'),)
-    """
-    calls = []
-    for number, found in enumerate(_CALL.findall(text)):
-        try:
-            wanted = json.loads(found)
-        except ValueError:
-            continue
-        if isinstance(wanted, dict) and isinstance(wanted.get("name"), str):
-            arguments = json.dumps(wanted.get("arguments", {}))
-            calls.append(ToolCall(f"call-{number}", wanted["name"], arguments))
-    return tuple(calls)
-
-
 def load_local(
     source: str, device: str | None = None, see: str | None = None, codec: str = "log8"
 ) -> NanoSpeaker | HuggingSpeaker:
     """Load a model of this machine; see `calipers.model.speakers.load`."""
     taught, name = (Path(source) / SETTINGS).exists(), Path(source).name
-    if taught or _type(source) in (Nano.TYPE, *BASES):
+    if taught or type_of(source) in (Nano.TYPE, *BASES):
         answerer = load(source, device)
         if isinstance(answerer, NanoAnswerer):
             answerer.see = see or answerer.see
-            return NanoSpeaker(name, answerer)
-        assert isinstance(answerer, ChatAnswerer)
-        chat = answerer.chat
-        chat.see = see or (chat.see if taught else "rgb")
-        chat.codec = chat.codec if taught else codec
-        return HuggingSpeaker(name, answerer.model, chat, taught)
+            speaker: NanoSpeaker | HuggingSpeaker = NanoSpeaker(name, answerer)
+        else:
+            assert isinstance(answerer, ChatAnswerer)
+            chat = answerer.chat
+            chat.see = see or (chat.see if taught else "rgb")
+            chat.codec = chat.codec if taught else codec
+            speaker = HuggingSpeaker(name, answerer.model, chat, taught)
+        speaker.tool = settings_of(source)["tool"]
+        return speaker
     hf: Any = require("transformers", "a vision-language model")
     if see == "rgbd":
         raise UsageError(f"{source}: what its processor does to packed depth is not known; see rgb")
@@ -342,13 +342,3 @@ def load_local(
     kind = Base(model.config.model_type, (), "not known", "thousand")
     chat = Chat(processor, kind, codec, "rgb")
     return HuggingSpeaker(name, model.eval().to(choose_device(device)), chat, False)
-
-
-def _type(source: str) -> str:
-    """The model's type by its config, which may also be the hub's on disk."""
-    config = Path(source) / "config.json"
-    if config.exists():
-        return str(json.loads(config.read_text("utf-8")).get("model_type"))
-    hf: Any = require("transformers", "a vision-language model")
-    found: Any = from_disk(hf.AutoConfig.from_pretrained, source)
-    return str(found.model_type)

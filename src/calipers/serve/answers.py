@@ -18,6 +18,8 @@ from calipers.serve.questions import Question
 from calipers.types import Frame
 
 GREEDY = Manner()
+_NO_PART = ("budget", "together")
+"""Fields of a `Manner` that are no part of what is asked."""
 Progress = Callable[[int], None]
 """Is told how many questions are done."""
 
@@ -66,7 +68,7 @@ def answer_all(
         UsageError: the file holds answers that were asked for in another way.
         EndpointError: the endpoint is not there, or refuses every question.
     """
-    asked_how = {name: value for name, value in asdict(manner).items() if name != "budget"}
+    asked_how = {name: value for name, value in asdict(manner).items() if name not in _NO_PART}
     known = _begin(out, asked_how | (told or {}), overwrite)
     job = _Job(known)
     with out.open("ab") as file, _beside(out, "skipped.jsonl").open("wb") as skipped:

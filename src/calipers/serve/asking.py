@@ -148,8 +148,7 @@ def _plain(speaker: Speaker, messages: Sequence[Message]) -> Generator[str, None
 def _written(
     speaker: Speaker, messages: Sequence[Message], session: Session, budget: Budget
 ) -> Generator[str, None, Said]:
-    told = [] if speaker.taught else [{"role": "system", "content": EXPLAINED}]
-    rounds = Rounds(speaker.going_on([*told, *messages]))
+    rounds = Rounds(speaker.going_on(messages, "" if speaker.taught else EXPLAINED))
     found = yield from _from_first_word(writing(rounds, session, most_calls=budget.calls))
     calls = [{"tool": "depth_at", "asked": c.asked, "answer": c.answer} for c in found.calls]
     return Said(found.text.strip(), calls, (), found.ended, rounds.read, rounds.written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from calipers.errors import MissingExtraError, RunError, UsageError
 
 if TYPE_CHECKING:
     from calipers.serve.answers import Done
+    from calipers.serve.chatting import Talking
 
 Flag = Annotated[bool, Parameter(negative="")]
 TOLD_EACH = 100
@@ -37,8 +38,12 @@ class ModelOptions:
     codec: str = "log8"
     """How depth is packed for models that do not say it themselves: packed24, spatialbot,
     spatialbot16, linear8, log8 or inverse8."""
-    depth_tool: str = "none"
-    "How it may measure: text (it writes Depth(x,y)), native (it calls tools), or none."
+    trained: Path | None = None
+    """The folder in which calipers train wrote the model at the endpoint: it is shown and asked
+    what it was in training (settings only, no weights)."""
+    depth_tool: str | None = None
+    """How it may measure: text (it writes Depth(x,y)), native (it calls tools), or none (default:
+    text where it was trained with the tool, else none)."""
     max_tokens: int = 256
     "Most tokens of an answer."
 
@@ -53,7 +58,23 @@ class ModelOptions:
             device=self.device,
             see=self.see,
             codec=self.codec,
+            trained=None if self.trained is None else str(self.trained),
         )
+
+    def tool(self, speaker: Any = None) -> Any:
+        """How the model may measure; what was trained decides where nothing is said.
+
+        Raises:
+            UsageError: there is no such way.
+        """
+        from calipers.serve.asking import DEPTH_TOOLS
+
+        if self.depth_tool is None:
+            return "text" if speaker is not None and speaker.tool else "none"
+        if self.depth_tool not in DEPTH_TOOLS:
+            wanted = ", ".join(DEPTH_TOOLS)
+            raise UsageError(f"--depth-tool: wanted {wanted}, got {self.depth_tool!r}")
+        return self.depth_tool
 
 
 def quiet_transformers() -> None:
@@ -101,7 +122,7 @@ def answer(
     from calipers.serve.questions import read_questions
 
     manner = Manner(
-        depth_tool=_depth_tool(model.depth_tool),
+        depth_tool=model.tool(),
         samples=samples,
         average=average,
         temperature=temperature,
@@ -111,8 +132,11 @@ def answer(
     found = islice(read_questions(questions, frames), limit)
     told = {"model": model.model, "base_url": model.base_url, "see": model.see}
     told |= {"codec": model.codec, "questions": str(questions)}
+    told |= {} if model.trained is None else {"trained": str(model.trained)}
+    speaker = model.load()
+    manner = replace(manner, depth_tool=model.tool(speaker))
     done = answer_all(
-        model.load(), found, out, manner, told=told, overwrite=overwrite,
+        speaker, found, out, manner, told=told, overwrite=overwrite,
         progress=(lambda count: None) if quiet else _tell,
     )  # fmt: skip
     if done.skipped and not (done.answered or done.before):
@@ -152,12 +176,36 @@ def chat(frame: Path, /, *, model: ModelOptions, depth: Path | None = None) -> N
     """
     from calipers.serve.chatting import Talking, open_frame
 
-    talking = Talking(model.load(), open_frame(frame, depth), _depth_tool(model.depth_tool))
+    model.tool()
+    seen, speaker = open_frame(frame, depth), model.load()
+    talking = Talking(speaker, seen, model.tool(speaker))
+    failed = 0
     while question := _question():
-        for piece in talking.ask(question, model.max_tokens):
+        failed += not _answered(talking, question, model.max_tokens)
+    if failed and not talking.messages:
+        raise RunError("no question has an answer")
+
+
+def _answered(talking: Talking, question: str, max_tokens: int) -> bool:
+    """Ask, and show the answer, or why there is none.
+
+    Raises:
+        EndpointError: the next question would fail as well.
+    """
+    from calipers.chat import ChatError, EndpointError
+
+    try:
+        for piece in talking.ask(question, max_tokens):
             sys.stdout.write(printable(piece))
             sys.stdout.flush()
-        _say("")
+    except EndpointError:
+        raise
+    except ChatError as error:
+        sys.stderr.write(f"calipers: {printable(' '.join(str(error).split()))}\n")
+        sys.stderr.flush()
+        return False
+    _say("")
+    return True
 
 
 def printable(text: str) -> str:
@@ -204,16 +252,18 @@ def serve(
         raise MissingExtraError("calipers serve", "serve") from error
     from calipers.serve.requests import Fetching
 
+    model.tool()
+    token, speaker = _token(token_env), model.load()
     options = Options(
         host=host,
         port=port,
-        token=_token(token_env),
-        depth_tool=_depth_tool(model.depth_tool),
+        token=token,
+        depth_tool=model.tool(speaker),
         max_tokens=model.max_tokens,
         fetching=Fetching(frozenset(allow_host)),
     )
     with suppress(KeyboardInterrupt):
-        run(model.load(), options, announce=lambda url: _say(f"{url}/v1"))
+        run(speaker, options, announce=lambda url: _say(f"{url}/v1"))
 
 
 def _token(variable: str | None) -> str | None:
@@ -223,11 +273,3 @@ def _token(variable: str | None) -> str | None:
     if not token:
         raise UsageError(f"--token-env: the environment variable {variable} is not set")
     return token
-
-
-def _depth_tool(name: str) -> Any:
-    from calipers.serve.asking import DEPTH_TOOLS
-
-    if name not in DEPTH_TOOLS:
-        raise UsageError(f"--depth-tool: wanted {', '.join(DEPTH_TOOLS)}, got {name!r}")
-    return name

@@ -205,7 +205,8 @@ class _Service:
         self._check(asked.model)
         if self.local:
             asked.check_local()
-        work = partial(admit, asked, self.options.limits, self.options.fetching, self.local)
+        pixels = self.local or self.speaker.taught  # others are sent the pictures as they came
+        work = partial(admit, asked, self.options.limits, self.options.fetching, pixels)
         heard = await anyio.to_thread.run_sync(work, limiter=self.decoding)
         count = asked.n or 1
         self._check_room(count)

@@ -26,6 +26,7 @@ class GenerateBackend:
         inputs: what the model's processor or tokenizer made of the prompt (and the pictures), for
             ``generate``: ``input_ids`` (1, N) and whatever else.
         max_new_tokens: of the whole answer, the depths put in not counted.
+        answer_type: of the answer's tokens in ``token_type_ids``, as the model was trained.
         spent: tokens generated so far.
     """
 
@@ -33,6 +34,7 @@ class GenerateBackend:
     tokenizer: Any
     inputs: Mapping[str, Any]
     max_new_tokens: int = 512
+    answer_type: int = 0
     spent: int = 0
     _said: str = ""
     _ids: list[int] = field(default_factory=list)
@@ -66,11 +68,12 @@ class GenerateBackend:
     def _inputs(self) -> dict[str, Any]:
         """The prompt's inputs, those as long as its tokens made longer by the answer so far."""
         prompt, more = self.inputs["input_ids"], len(self._ids)
+        fill = {"input_ids": self._ids, "attention_mask": [1] * more}
+        fill["token_type_ids"] = [self.answer_type] * more
         given = dict(self.inputs)
         for name, value in self.inputs.items():
             if more and getattr(value, "shape", None) == prompt.shape:
-                fill = {"input_ids": self._ids, "attention_mask": [1] * more}.get(name, [0] * more)
-                given[name] = value.new_tensor([[*value[0].tolist(), *fill]])
+                given[name] = value.new_tensor([[*value[0].tolist(), *fill.get(name, [0] * more)]])
         return given
 
 
