@@ -320,7 +320,7 @@ def run_arm(work: Path, size: Size, arm: Arm) -> str:
     else:
         start_model(recipes[0]).save_pretrained(recipes[-1].out)
     folder, begun = recipes[-1].out, time.process_time()
-    write_json(folder / SETTINGS, {"see": arm.see})
+    write_json(folder / SETTINGS, {"see": arm.see, "tool": arm.tool})
     paths = [path for recipe in recipes if (path := recipe.out / COST).exists()]
     costs = [json.loads(path.read_text("utf-8")) for path in paths]
     found = {
