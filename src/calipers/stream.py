@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from calipers.errors import MissingExtraError, UsageError
 from calipers.io.files import readable
 from calipers.io.questions import MULTISTEP_FIELDS, QUESTION_SCHEMA
-from calipers.io.scenes import ASKED_COLUMNS, batch_scenes, part_batches, scene_parts
+from calipers.io.scenes import ASKED_COLUMNS, batch_scenes, part_batches, read_part, scene_parts
 from calipers.questions.asking import AskedAll
 from calipers.questions.registry import Mix, names_of
 from calipers.questions.sampling import generator
@@ -47,6 +47,7 @@ UNITS_A_READER = 4
 _MOST_SCENES = 512
 _CHUNK = 32
 _ROWS_AT_ONCE = 1024
+_OTHER_SPLITS = "its splits are of other scenes; split it again"
 
 Keep = Callable[[pa.Table], Bools]
 """Which of some questions to keep: a table of the contract's columns → (rows,) bools."""
@@ -111,6 +112,27 @@ def epoch_seed(seed: int, epoch: int) -> int:
         return seed
     digest = blake2b(f"{seed}\x00epoch {epoch}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def split_scenes(scenes: str | Path, split: str) -> Iterator[Scene]:
+    """Yield the scenes that ``calipers split`` put somewhere, in order, askable or not.
+
+    Args:
+        scenes: a run folder, a folder of scene files, or one file.
+        split: its name ("train", …).
+
+    Raises:
+        UsageError: there are no scenes, no such split, or it is of other scenes.
+    """
+    parts = scene_parts(scenes)
+    _check_split(parts[0], split)
+    for part in parts:
+        where = {row["scene_id"]: row["split"] for row in _splits_of(part).to_pylist()}
+        for scene in read_part(part):
+            if scene.id not in where:
+                raise UsageError(f"{part}: {_OTHER_SPLITS}")
+            if where[scene.id] == split:
+                yield scene
 
 
 class QuestionStream:
@@ -313,7 +335,7 @@ class QuestionStream:
             if splits is not None:
                 found = splits.take(pc.index_in(rows.column("id"), splits.field("scene_id")))  # type: ignore[attr-defined, unused-ignore]
                 if found.field("split").null_count:
-                    raise UsageError(f"{unit.part}: its splits are of other scenes; split it again")
+                    raise UsageError(f"{unit.part}: {_OTHER_SPLITS}")
                 rows = rows.filter(pc.equal(found.field("split"), self.split))  # type: ignore[attr-defined, unused-ignore]
             yield rows
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from calipers.errors import UsageError
-from calipers.train.recipe import Recipe, make_recipe
+from calipers.train.recipe import Evaluation, Recipe, make_recipe, read_recipe
 
 NAMES = {"run": "run", "ask": "names"}
 PLAIN = {"run": "run", "ask": "plain"}
@@ -126,3 +127,68 @@ def test_names_stand_alone(other: dict[str, Any]) -> None:
 def test_an_evaluation_of_no_types_is_refused() -> None:
     said = refused(evaluate={"run": Path("run"), "ask": "plain", "types": []})
     assert said.startswith("recipe: evaluate.types: List should have at least 1 item")
+
+
+TOOL = PLAIN | {"tool": True}
+ASKED = {"run": "run", "ask": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("data", "stages", "with_tool"),
+    [
+        ([PLAIN], [STAGE], False),
+        ([TOOL], [STAGE], True),
+        ([PLAIN, TOOL], [STAGE], True),
+        ([{"general": "g"}], [STAGE | {"data": [NAMES]}, STAGE | {"data": [TOOL]}], True),
+        ([TOOL], [STAGE | {"data": [PLAIN]}], False),  # nothing is learnt from the recipe's own
+    ],
+)
+def test_an_evaluation_asks_the_depth_api_where_that_is_learnt(
+    data: list[Any], stages: list[Any], with_tool: bool
+) -> None:
+    found = recipe(*data, stages=stages, evaluate=ASKED)
+    assert found.tool is with_tool
+    assert found.evaluate is not None
+    assert found.evaluate.tool is with_tool
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_evaluation_may_say_itself_whether_to_ask_the_depth_api(wanted: bool) -> None:
+    found = recipe(TOOL, PLAIN, evaluate=ASKED | {"tool": wanted}).evaluate
+    assert found == Evaluation(run=Path("run"), ask="plain", tool=wanted)
+
+
+def written(home: Path, model: str) -> Recipe:
+    """The recipe of a file in a folder."""
+    fields = {"model": model, "out": "out", "data": [PLAIN], "stages": [STAGE]}
+    (home / "recipe.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+    return read_recipe(home / "recipe.yaml")
+
+
+def test_a_model_that_is_a_folder_beside_the_recipe_is_that_one(tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    assert written(tmp_path, "start").model == str(tmp_path / "start")
+    assert written(tmp_path / "deep" / "down", "../../start").model == str(
+        tmp_path / "deep" / "down" / ".." / ".." / "start"
+    )
+    assert written(tmp_path, str(tmp_path / "start")).model == str(tmp_path / "start")
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-smollm2", "Qwen/Qwen3-VL-4B-Instruct", "elsewhere"])
+def test_a_name_stays_a_name(name: str, tmp_path: Path) -> None:
+    assert written(tmp_path, name).model == name
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-smollm2"])
+def test_a_nano_is_new_though_one_was_trained_beside_the_recipe(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    assert written(tmp_path, name).model == name
+
+
+def test_a_recipe_of_fields_takes_its_model_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "start").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert recipe(model="start").model == "start"

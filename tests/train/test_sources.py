@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tiny_frames import write_frames
 
 pytest.importorskip("mujoco")
 torch = pytest.importorskip("torch")
@@ -19,6 +22,7 @@ from calipers.io.scenes import read_scenes  # noqa: E402
 from calipers.model.nano import Named  # noqa: E402
 from calipers.samples.blocks import write_blocks  # noqa: E402
 from calipers.splits import split  # noqa: E402
+from calipers.stream import split_scenes  # noqa: E402
 from calipers.train.data import Sample, open_seen  # noqa: E402
 from calipers.train.evaluate import drawn  # noqa: E402
 from calipers.train.nano import Trainer  # noqa: E402
@@ -71,6 +75,52 @@ def test_the_splits_are_two_parts_of_all(run: Path) -> None:
 def test_what_is_learnt_is_of_the_split(run: Path, ask: Any, name: str) -> None:
     found = first(3 * COUNT, RunData(run=run, ask=ask, split=name))
     assert pictures(found) == parts(run)[name]
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one split and one thing a scene: without gravity nothing can be asked of it."""
+    home = tmp_path_factory.mktemp("far")
+
+    def change(number: int, line: dict[str, Any]) -> None:
+        line["objects"] = {name: some[:1] for name, some in line["objects"].items()}
+        if number % 2:
+            del line["gravity"]
+
+    write_frames(home / "frames", 4, change)
+    calipers.scenes(home / "frames", home / "run", workers=1)
+    split(home / "run", {"all": 1.0})
+    return home / "run"
+
+
+@pytest.mark.parametrize("ask", ["places", "names"])
+def test_a_split_has_all_its_scenes_whatever_can_be_asked_of_them(far: Path, ask: Any) -> None:
+    asked = {row["image"] for row in calipers.QuestionStream(far, split="all")}
+    assert asked == {"rgb/0000.png", "rgb/0002.png"}
+    found = first(12, RunData(run=far, ask=ask, split="all"))
+    assert pictures(found) == {scene.image for scene in read_scenes(far)}
+
+
+def test_the_scenes_of_a_split_come_in_order(run: Path) -> None:
+    everything = [scene.id for scene in read_scenes(run)]
+    found = {name: [scene.id for scene in split_scenes(run, name)] for name in ("train", "test")}
+    assert sorted(found["train"] + found["test"]) == sorted(everything)
+    for name, some in found.items():
+        assert some == [one for one in everything if one in some]
+        images = {scene.image for scene in split_scenes(run, name)}
+        assert images == parts(run)[name]
+
+
+def test_a_split_that_is_not_there_has_no_scenes(run: Path) -> None:
+    with pytest.raises(UsageError, match="split: there is no 'no-such'; there are test, train"):
+        next(split_scenes(run, "no-such"))
+
+
+def test_splits_of_other_scenes_are_refused(run: Path, far: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "scenes", tmp_path / "run" / "scenes")
+    shutil.copytree(far / "splits", tmp_path / "run" / "splits")
+    with pytest.raises(UsageError, match="its splits are of other scenes; split it again"):
+        list(split_scenes(tmp_path / "run", "all"))
 
 
 @pytest.mark.parametrize("ask", ["questions", "plain"])

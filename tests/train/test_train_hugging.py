@@ -24,6 +24,7 @@ from calipers.model.answering import ChatAnswerer, answer  # noqa: E402
 from calipers.model.bases import base  # noqa: E402
 from calipers.model.hugging import Chat, check_depth, collate, load_model  # noqa: E402
 from calipers.train.hugging import _Run, check_pictures, train  # noqa: E402
+from calipers.train.parts import part_of  # noqa: E402
 from calipers.train.recipe import Recipe, make_recipe  # noqa: E402
 from calipers.types import Frame  # noqa: E402
 
@@ -100,6 +101,39 @@ def test_padding_changes_no_loss() -> None:
     with torch.no_grad():
         alone, padded = model(**collate(chat, [short])).loss, model(**batch).loss
     assert padded.item() == pytest.approx(alone.item(), abs=1e-4)
+
+
+def test_a_batch_without_pictures_goes_through_the_vision_encoder(pair: tuple[Any, Chat]) -> None:
+    """Of several processes some have text alone; all of them have to meet there."""
+    model, chat = pair
+    calls = []
+    for name, module in model.named_modules():
+        if name.endswith(("visual.blocks.0", "vision_model.encoder.layers.0", "encoder.layers.0")):
+            module.register_forward_hook(lambda *_: calls.append(1))
+    seen, text = (chat.pictures(frame()), TURNS[:1]), ([], TURNS[1:])
+    for found in ([seen], [text], [text, seen], [text, text]):
+        calls.clear()
+        with torch.no_grad():
+            model(**collate(chat, found))
+        assert len(calls) == 1
+
+
+def test_the_black_picture_of_a_batch_of_text_changes_no_loss(pair: tuple[Any, Chat]) -> None:
+    model, chat = pair
+    text, shown = ([], TURNS[:1]), (chat.pictures(frame()), TURNS[1:])
+    batch = collate(chat, [text, text])
+    assert len(batch["labels"]) == 3
+    assert (batch["labels"][2] == -100).all()
+    assert len(collate(chat, [text, shown])["labels"]) == 2
+    beside = collate(chat, [text, shown])
+    beside["labels"][1] = -100
+    model.zero_grad()
+    loss = model(**batch).loss
+    loss.backward()
+    assert loss.item() == pytest.approx(model(**beside).loss.item(), abs=1e-5)
+    for name, weight in model.named_parameters():
+        if part_of(name) != "language" and weight.grad is not None:
+            assert not weight.grad.any(), name
 
 
 def test_a_processor_that_resizes_packed_depth_is_refused(pair: tuple[Any, Chat]) -> None:
@@ -215,7 +249,8 @@ def test_a_base_in_half_precision_learns_in_small_steps(
         "stages": [stage], "precision": precision, "evaluate": None,
     }  # fmt: skip
     model, chat = chat_of("qwen3_vl")
-    model.to(torch.bfloat16)
+    model.to(torch.bfloat16).save_pretrained(str(tmp_path / "base"))
+    model.name_or_path = str(tmp_path / "base")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     learner = _Run(make_recipe(fields), make_recipe(fields).stages[0], 0, tmp_path, chat, print)
     trained = learner.train(model)
@@ -225,10 +260,39 @@ def test_a_base_in_half_precision_learns_in_small_steps(
             old = before.get(name.removeprefix("base_model.model.").replace(WHOLE, ""))
             if old is not None and weight.ndim > 1 and "embed_tokens" not in name:
                 assert (weight != old).float().mean() > 0.8, name
-    found = load_model(str(tmp_path), "cpu") if lora is None else None
-    if found is not None:  # as users of the base expect it
-        assert {weight.dtype for weight in found.parameters()} == {torch.bfloat16}
-        assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
+    saved = tmp_path if lora is None else tmp_path / "merged"  # as users of the base expect it
+    found = load_model(str(saved), "cpu")
+    assert {weight.dtype for weight in found.parameters()} == {torch.bfloat16}
+    assert json.loads((saved / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def talk(folder: Path, name: str, turns: int, **more: Any) -> dict[str, Any]:
+    """A file of general data whose conversations have no pictures."""
+    said = [{"from": "human", "value": "Say it"}, {"from": "gpt", "value": "A word."}] * turns
+    (folder / name).write_text(json.dumps([{"conversations": said} | more] * 5))
+    return {"general": folder / name}
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl", "paligemma"])
+def test_text_alone_before_a_run_and_several_turns_are_learnt(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    data = [talk(tmp_path, "a.json", 1), talk(tmp_path, "b.json", 2), {"run": run}]
+    stage = {"name": "all", "learn": ["projector", "language"], "steps": 3, "lr": 1e-3}
+    fields = {"model": "unused", "out": tmp_path / "out", "data": data, "stages": [stage],
+              "pictures": 2, "turns": 2, "device": "cpu", "threads": 1}  # fmt: skip
+    told: list[dict[str, Any]] = []
+    train(make_recipe(fields), told.append, chat_of(name))
+    assert [record["step"] for record in told] == [1, 2, 3]
+
+
+def test_a_run_without_any_picture_ends_before_its_first_step(tmp_path: Path) -> None:
+    stage = {"name": "all", "learn": ["projector"], "steps": 3}
+    fields = {"model": "unused", "out": tmp_path / "out", "data": [talk(tmp_path, "a.json", 1)],
+              "stages": [stage], "device": "cpu"}  # fmt: skip
+    with pytest.raises(RunError, match="the first 1000 samples have none"):
+        train(make_recipe(fields), print, chat_of("qwen3_vl"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_base_answers_and_its_answer_depends_on_the_picture() -> None:

@@ -21,7 +21,7 @@ for package in ("transformers", "trl", "peft", "accelerate"):
 import calipers  # noqa: E402
 from calipers.errors import UsageError  # noqa: E402
 from calipers.model.hugging import load_model  # noqa: E402
-from calipers.train.processes import own_device  # noqa: E402
+from calipers.train.processes import offline, own_device  # noqa: E402
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / "recipes" / "accelerate" / "eight_gpus_fsdp.yaml"
@@ -49,6 +49,17 @@ def test_weights_in_one_process_alone_are_refused(monkeypatch: pytest.MonkeyPatc
     assert own_device("cpu") == "cpu"
 
 
+def test_offline_holds_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with offline():
+        assert (os.environ["HF_HUB_OFFLINE"], constants.is_offline_mode()) == ("1", True)
+    assert "HF_HUB_OFFLINE" not in os.environ
+    assert not constants.is_offline_mode()
+
+
 def settings() -> dict[str, str]:
     """What accelerate's launcher says to its processes of the config for eight GPUs."""
     config = yaml.safe_load(CONFIG.read_text("utf-8"))
@@ -57,12 +68,13 @@ def settings() -> dict[str, str]:
     return said | {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_USE_CPU": "true"}
 
 
-def test_two_processes_split_a_model_in_both_stages(tmp_path: Path) -> None:
+def trained(tmp_path: Path, *more: str) -> Path:
+    """What two processes have made."""
     write_frames(tmp_path / "frames", 4)
     run, out = tmp_path / "run", tmp_path / "out"
     calipers.build(str(tmp_path / "frames"), str(run), workers=1, questions_per_scene=8)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(HERE / "two_processes.py"), str(run), str(out)]
+    command += ["--nproc-per-node", "2", str(HERE / "two_processes.py"), str(run), str(out), *more]
     environment = {**os.environ, **settings(), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -71,6 +83,18 @@ def test_two_processes_split_a_model_in_both_stages(tmp_path: Path) -> None:
     assert steps == [(name, k) for name in ("projector", "instruction") for k in (1, 2)]
     assert all(math.isfinite(r["loss"]) for r in told if "loss" in r)
     assert sum("evaluation" in r for r in told) == 2
+    return out
+
+
+def test_a_process_may_have_text_alone(tmp_path: Path) -> None:
+    """One conversation a process and step: some have pictures, others have none."""
+    turns = [{"from": "human", "value": "Say a word."}, {"from": "gpt", "value": "Word."}]
+    (tmp_path / "talk.json").write_text(json.dumps([{"conversations": turns}] * 4))
+    trained(tmp_path, str(tmp_path / "talk.json"))
+
+
+def test_two_processes_split_a_model_in_both_stages(tmp_path: Path) -> None:
+    out = trained(tmp_path)
     first, last = (load_model(str(out / n), "cpu") for n in ("0-projector", "1-instruction"))
     assert {w.dtype for model in (first, last) for w in model.parameters()} == {torch.bfloat16}
     before, after = first.state_dict(), last.state_dict()

@@ -1,4 +1,4 @@
-"""One of two processes on a CPU that train under FSDP: RUN OUT, by torch's launcher.
+"""One of two processes on a CPU that train under FSDP: RUN OUT [GENERAL], by torch's launcher.
 
 Accelerate splits models only of GPUs, so here it takes the processes for such.
 """
@@ -33,8 +33,11 @@ def taken(self: PartialState, *args: Any, **options: Any) -> None:
         self.distributed_type = DistributedType.MULTI_GPU
 
 
-def main(run: str, out: str) -> None:
-    """Train two stages, the second with adapters, and write what was told."""
+def main(run: str, out: str, general: str | None = None) -> None:
+    """Train two stages, the second with adapters, and write what was told.
+
+    Half of what is learnt is of `general`, where it is given.
+    """
     torch.set_num_threads(1)
     model, processor = tiny_bases.paligemma()
     told: list[dict[str, Any]] = []
@@ -43,9 +46,10 @@ def main(run: str, out: str) -> None:
         {"name": "instruction", "learn": ["projector", "language"], "steps": 2, "lr": 0.02,
          "warmup": 0, "lora": {"r": 4, "alpha": 8}},
     ]  # fmt: skip
+    data = [{"run": run, "types": ["left_predicate"]}, *([{"general": general}] if general else [])]
     fields = {
-        "model": "unused", "out": out, "data": [{"run": run, "types": ["left_predicate"]}],
-        "stages": stages, "pictures": 2, "device": "cpu", "precision": "bfloat16",
+        "model": "unused", "out": out, "data": data, "spatial_share": 0.5,
+        "stages": stages, "pictures": 2 - bool(general), "device": "cpu", "precision": "bfloat16",
         "evaluate": {"run": run, "types": ["left_predicate"], "questions": 1, "every": 2},
     }  # fmt: skip
     chat = Chat(processor, base("paligemma"))

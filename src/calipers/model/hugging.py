@@ -26,6 +26,7 @@ from calipers.errors import (
 )
 from calipers.experts.torch_runtime import choose_device, load_pretrained, require
 from calipers.io.exports.mentions import harmless
+from calipers.model.adapters import CONFIG, base_of
 from calipers.model.bases import Base, base
 from calipers.model.grounding import IGNORED
 from calipers.model.pictures import both
@@ -71,6 +72,10 @@ class Chat:
         pair = both(frame.rgb, frame.depth_m, size, self.codec, self.see)
         shown = pair[:1] if self.see == "rgb" else pair
         return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in shown]
+
+    def black(self) -> Image.Image:
+        """The smallest picture that the processor leaves alone, with nothing in it."""
+        return Image.new("RGB", self.base.fit((1, 1), self._square()))
 
     def pieces(self, turns: Turns, pictures: int = 2) -> list[Piece]:
         """The text of a conversation about some pictures; every answer and its end is learnt.
@@ -171,6 +176,9 @@ def collate(chat: Chat, found: Sequence[tuple[list[Image.Image], Turns]]) -> dic
     """Conversations as one batch, padded on the right; labels are answers and their ends alone,
     without what the DepthAPI says in them.
 
+    A batch without pictures has one row more, of a black picture that nothing is asked about: each
+    of several processes has to go through the vision encoder, or they wait for each other forever.
+
     Args:
         chat: how the base reads.
         found: pictures and turns of each conversation.
@@ -179,7 +187,11 @@ def collate(chat: Chat, found: Sequence[tuple[list[Image.Image], Turns]]) -> dic
         DataError: an answer has no tokens.
     """
     pieces = [chat.pieces(turns, len(pictures)) for pictures, turns in found]
-    given = chat.inputs([first[0].text for first in pieces], [pictures for pictures, _ in found])
+    shown = [pictures for pictures, _ in found]
+    if not any(shown):
+        pieces.append(chat.pieces([("", "")], 1)[:1])
+        shown.append([chat.black()])
+    given = chat.inputs([first[0].text for first in pieces], shown)
     shape, mask = given["input_ids"].shape, given["attention_mask"].bool()
     like = [k for k, v in given.items() if getattr(v, "shape", None) == shape]
     rows = {name: [r[m].tolist() for r, m in zip(given[name], mask)] for name in like}
@@ -257,21 +269,24 @@ def load_model(source: str, device: str) -> Any:
         MissingWeightsError: not on disk.
         MissingExtraError: a package is missing.
     """
-    hf: Any = require("transformers", "a vision-language model")
-    load = hf.AutoModelForImageTextToText.from_pretrained
-    if not (Path(source) / "adapter_config.json").exists():
-        return from_disk(load, source).to(device)
+    if not (Path(source) / CONFIG).exists():
+        hf: Any = require("transformers", "a vision-language model")
+        load = hf.AutoModelForImageTextToText.from_pretrained
+        return from_disk(load, source, adapter_kwargs={"local_files_only": True}).to(device)
     peft: Any = require("peft", "a model with adapters", "train")
-    under = peft.PeftConfig.from_pretrained(source).base_model_name_or_path
-    model = from_disk(load, under)
-    merged = peft.PeftModel.from_pretrained(model, source).merge_and_unload()
-    return merged.to(device=device, dtype=model.dtype)
+    under = load_model(base_of(source), "cpu")
+    precision = under.dtype
+    merged = peft.PeftModel.from_pretrained(under, source).merge_and_unload()
+    for weight in merged.parameters():  # not the buffers: angles of places stay exact
+        weight.data = weight.data.to(precision)
+    merged.name_or_path = source
+    return merged.to(device)
 
 
-def from_disk(load: Any, source: str) -> Any:
+def from_disk(load: Any, source: str, **options: Any) -> Any:
     """Load as `load_pretrained` does; what it advises for experts is not for bases."""
     try:
-        return load_pretrained(load, source)
+        return load_pretrained(load, source, **options)
     except MissingWeightsError as error:
         if "--experts" not in str(error):
             raise

@@ -13,7 +13,7 @@ from calipers.io.files import locate
 from calipers.io.frames import FrameFolder, read_frame, shard_lines
 from calipers.io.run import read_run
 from calipers.io.scenes import read_scenes
-from calipers.stream import QuestionStream
+from calipers.stream import split_scenes
 from calipers.train.naming import Thing, names
 from calipers.train.recipe import RunData
 from calipers.types import Frame, Scene
@@ -99,20 +99,12 @@ def frames_root(run: Path, frames: Path | None) -> Path:
 
 
 def scenes_of(run: Path, split: str | None) -> Iterator[Scene]:
-    """The scenes of a run, or those of a split about which anything can be asked.
+    """The scenes of a run, or of a part of it.
 
     Raises:
         UsageError: there are none, or no such split.
     """
-    if split is None:
-        yield from read_scenes(run)
-        return
-    stream = QuestionStream(
-        run, questions_per_scene=1, split=split, shuffle=False, rank=0, world_size=1,
-        fields=("scene_id",),
-    )  # fmt: skip
-    ids = {row["scene_id"] for row in stream}
-    yield from (scene for scene in read_scenes(run) if scene.id in ids)
+    return read_scenes(run) if split is None else split_scenes(run, split)
 
 
 def open_seen(seen: Seen) -> Frame:

@@ -6,14 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+import torch
+
 from calipers.errors import UsageError
 from calipers.evals.cases import Case
 from calipers.evals.report import Report, report
 from calipers.evals.score import score
 from calipers.evals.tasks.run import COLUMNS, case
-from calipers.model.answering import Answerer, answers
+from calipers.model.answering import MOST_TOKENS, Answerer, ChatAnswerer, NanoAnswerer, answers
+from calipers.model.answering import Asked as Pair
+from calipers.model.speakers import Tuning, about
+from calipers.model.speaking import HuggingSpeaker, NanoSpeaker
 from calipers.questions.sampling import generator
 from calipers.stream import QuestionStream
+from calipers.tools.protocol import CALL, run
+from calipers.tools.session import Session
 from calipers.train.data import Cache, Frames, Seen, frames_root, scenes_of
 from calipers.train.plain import ASKED, Plain, draw, plain_case
 from calipers.train.recipe import Evaluation
@@ -88,20 +95,74 @@ def examiner(
     if wanted is None:
         return None
     asked, read = drawn(wanted), frame_of or Cache.frames()
-    return lambda model: summary(evaluate(model, asked, read))
+    return lambda model: summary(evaluate(model, asked, read, bool(wanted.tool)))
 
 
-def evaluate(model: Answerer, asked: Sequence[Asked], read: Callable[[Seen], Frame]) -> Report:
+def evaluate(
+    model: Answerer, asked: Sequence[Asked], read: Callable[[Seen], Frame], tool: bool = False
+) -> Report:
     """Let a model answer, and score what it says.
 
     Args:
         model: see `calipers.model.answering.load`.
         asked: see `drawn`.
         read: reads frames.
+        tool: the model may ask the DepthAPI on the way.
     """
-    said = answers(model, ((read(one.seen), one.case.question) for one in asked))
+    pairs = ((read(one.seen), one.case.question) for one in asked)
+    said = with_tool(model, pairs) if tool else answers(model, pairs)
     given = {one.case.id: text for one, text in zip(asked, said)}
     return report("evaluation", score([one.case for one in asked], given))
+
+
+def with_tool(model: Answerer, asked: Iterable[Pair], together: int = 32) -> Iterator[str]:
+    """What a model says in the end, its calls of the DepthAPI answered on the way.
+
+    Where it makes none, and of a frame without depth, that is what it says at once; whoever makes
+    one says it again, alone.
+
+    Args:
+        model: see `calipers.model.answering.load`.
+        asked: frames and questions.
+        together: most questions a batch.
+    """
+    stream = iter(asked)
+    while some := list(islice(stream, together)):
+        for (frame, question), text in zip(some, model.texts(some, 0.0)):
+            calls = frame.depth_m is not None and CALL.search(text)
+            yield _measured(model, frame, question) if calls else text
+
+
+def _measured(model: Answerer, frame: Frame, question: str) -> str:
+    speaker = _speaker(model).tuned(Tuning(max_tokens=MOST_TOKENS), {})
+    return run(speaker.going_on(about(frame, question)), Session.of_frame(frame)).text.strip()
+
+
+def _speaker(model: Answerer) -> NanoSpeaker | HuggingSpeaker:
+    if isinstance(model, NanoAnswerer):
+        return NanoSpeaker("nano", model)
+    assert isinstance(model, ChatAnswerer)
+    return HuggingSpeaker("base", _InPrecision(model.model), model.chat, taught=True)
+
+
+class _InPrecision:
+    """A model whose `generate` computes in the precision of the thread that this is made in.
+
+    Autocast holds for one thread, and a call is watched for from another one.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model, device = model, model.device.type
+        half = torch.is_autocast_enabled(device)
+        self._precision = device, torch.get_autocast_dtype(device), half
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, **options: Any) -> Any:
+        """Continue a text."""
+        with torch.autocast(*self._precision):
+            return self._model.generate(**options)
 
 
 SHOWN = (

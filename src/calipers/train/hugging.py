@@ -6,7 +6,6 @@ on from. Batches come from `calipers.model.hugging.collate`, so exactly the answ
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,36 +17,28 @@ from calipers.errors import RunError, UsageError
 from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.run import write_json
 from calipers.model.answering import SETTINGS, ChatAnswerer
-from calipers.model.bases import PROJECTOR, VISION
 from calipers.model.hugging import Chat, check_depth, collate, load_chat, load_model
 from calipers.model.pointing import in_own_words
+from calipers.train.checkpoints import drop_after, last_whole, mark_stage, stages_done, step_of
 from calipers.train.data import Cache, Sample
 from calipers.train.evaluate import examiner
-from calipers.train.processes import is_sharded, keep_there, own_device, save_whole
-from calipers.train.recipe import Part, Recipe, RunData, Stage
+from calipers.train.parts import prepare, rates
+from calipers.train.processes import free, keep_there, offline, own_device, processes, save_whole
+from calipers.train.recipe import Recipe, RunData, Stage
 from calipers.train.sources import samples
 from calipers.types import Frame
 
 Tell = Callable[[dict[str, Any]], None]
-
-
-def part_of(name: str) -> Part:
-    """Which part of a base a module or weight belongs to, by its name.
-
-    >>> part_of("model.visual.merger.linear_fc1.weight"), part_of("model.visual.blocks.0.attn.qkv")
-    ('projector', 'vision')
-    >>> part_of("model.language_model.layers.0.mlp.up_proj")
-    'language'
-    """
-    if re.search(PROJECTOR, name):
-        return "projector"
-    return "vision" if re.search(VISION, name) else "language"
+MERGED = "merged"
+"""In the folder of a stage with adapters: its base with them in it, a model like any other."""
+LOOKED_AT = 1000
+"""So many samples are looked through for pictures before the first step."""
 
 
 def train(
     recipe: Recipe, tell: Tell = lambda record: None, loaded: tuple[Any, Chat] | None = None
 ) -> Path:
-    """Train all stages of a recipe whose model is a base of Hugging Face.
+    """Train all stages of a recipe whose model is a base of Hugging Face, or those that are left.
 
     Args:
         recipe: all that is to be done.
@@ -58,7 +49,7 @@ def train(
         The folder of the last stage, which `calipers.model.answering.load` reads.
 
     Raises:
-        UsageError: the recipe has data for a nano alone.
+        UsageError: the recipe has data for a nano alone, or its folder is another recipe's.
         MissingExtraError: trl or peft is not installed.
         RunError: pictures do not reach the model, or its processor would break packed depth.
     """
@@ -67,15 +58,37 @@ def train(
         require(package, "training a base of Hugging Face", "train")
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
+    folders = [recipe.out / f"{k}-{stage.name}" for k, stage in enumerate(recipe.stages)]
+    done = stages_done(recipe, folders)
+    if done == len(folders):
+        return folders[-1]
+    with offline():
+        _train(recipe, tell, folders, done, loaded)
+    return folders[-1]
+
+
+def _train(
+    recipe: Recipe, tell: Tell, folders: Sequence[Path], done: int, loaded: tuple[Any, Chat] | None
+) -> None:
+    """Train the stages after those done."""
     device = own_device(recipe.device)
-    model, chat = loaded or load_chat(recipe.model, recipe.codec, recipe.see, device)
+    begun = _weights(folders[done - 1]) if done else recipe.model
+    model, chat = loaded or load_chat(begun, recipe.codec, recipe.see, device)
     if recipe.see in ("rgbd", "depth"):
         check_depth(chat)
-    folder = recipe.out
-    for number, stage in enumerate(recipe.stages):
-        folder = recipe.out / f"{number}-{stage.name}"
-        model = _Run(recipe, stage, number, folder, chat, tell).train(model)
-    return folder
+    if loaded and done:
+        model = load_model(begun, device)
+    for number in range(done, len(folders)):
+        if number > done:
+            model = load_model(_weights(folders[number - 1]), device)
+        _Run(recipe, recipe.stages[number], number, folders[number], chat, tell).train(model)
+        model = None
+        free()
+
+
+def _weights(folder: Path) -> str:
+    """The whole model that a stage has saved."""
+    return str(folder / MERGED if (folder / MERGED).exists() else folder)
 
 
 _OF_NANO = (("ask", "names"), ("patches", "description"))
@@ -112,41 +125,41 @@ class _Run:
         self.examine = examiner(recipe.evaluate, self.cache)
 
     def train(self, model: Any) -> Any:
-        """Train a model; what comes back has no adapters any more, and is split no more."""
+        """Train a model, from the last checkpoint if there is one; what comes back has adapters."""
         keep_there(model)
         precision = model.dtype
         if self.recipe.precision == "float32":
             model.float()
-        learner = prepare(model, self.stage, self.chat)
+        torch.manual_seed(self.recipe.seed + self.number)  # adapters begin by chance
+        learner = prepare(model, self.stage, self.chat.base)
         with self._computing(learner):
-            check_pictures(learner, self.collate(list(islice(self.samples(), 2))))
+            check_pictures(learner, self.collate(self._shown()))
+        saved = last_whole(self.folder)
         trainer = self._trainer(learner)
-        saved = sorted(self.folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
-        trainer.train(resume_from_checkpoint=str(saved[-1]) if saved else None)
+        trainer.train_dataset = self._rows(step_of(saved))
+        trainer.accelerator.wait_for_everyone()
         if trainer.is_world_process_zero():
-            self.chat.processor.save_pretrained(str(self.folder))
-            settings = {"codec": self.chat.codec, "see": self.chat.see}
-            write_json(self.folder / SETTINGS, settings)
+            mark_stage(self.recipe, self.folder, False)
+            drop_after(self.folder, saved)
+        trainer.accelerator.wait_for_everyone()
+        trainer.train(resume_from_checkpoint=str(saved) if saved else None)
         save_whole(trainer, learner, self.folder, precision)
-        if self.number + 1 < len(self.recipe.stages):
-            return self._next(trainer, learner, precision)
+        if trainer.is_world_process_zero():
+            self._finish()
+        trainer.accelerator.wait_for_everyone()
         return learner
 
-    def _next(self, trainer: Any, learner: Any, precision: torch.dtype) -> Any:
-        """The model that the next stage begins with: the one that was saved."""
-        folder = self.folder
-        if is_sharded(trainer):
-            model = load_model(str(folder), own_device(self.recipe.device))
-        else:
-            lora = self.stage.lora is not None
-            model = (learner.merge_and_unload() if lora else learner).to(precision)
+    def _finish(self) -> None:
+        """Save what is to be known beside the weights, and the adapters in their base."""
+        folders = [self.folder]
         if self.stage.lora is not None:
-            folder = folder / "merged"
-            if trainer.is_world_process_zero():
-                model.save_pretrained(str(folder))
-            trainer.accelerator.wait_for_everyone()
-        model.name_or_path = str(folder)
-        return model
+            folders.append(self.folder / MERGED)
+            load_model(str(self.folder), "cpu").save_pretrained(str(folders[1]))
+        settings = {"codec": self.chat.codec, "see": self.chat.see, "tool": self.recipe.tool}
+        for folder in folders:
+            self.chat.processor.save_pretrained(str(folder))
+            write_json(folder / SETTINGS, settings)
+        mark_stage(self.recipe, self.folder, True)
 
     def _computing(self, model: Any) -> Any:
         """In half precision where the recipe says so; the trainer does the same in its steps."""
@@ -166,7 +179,25 @@ class _Run:
                 len(self.chat.tokens(text)) for turn in self._told(sample).turns for text in turn
             ),
         )
-        return map(self._told, found)
+        return (one for sample in found for one in self._apart(self._told(sample)))
+
+    def _apart(self, sample: Sample) -> list[Sample]:
+        """A sample a turn, where the base takes no more."""
+        if self.chat.talks:
+            return [sample]
+        return [sample._replace(turns=[turn]) for turn in sample.turns]
+
+    def _shown(self) -> list[Sample]:
+        """The first two samples with pictures.
+
+        Raises:
+            RunError: the first samples have none.
+        """
+        seen = (s for s in islice(self.samples(), LOOKED_AT) if s.seen is not None)
+        if found := list(islice(seen, 2)):
+            return found
+        said = f"the first {LOOKED_AT} samples have none"
+        raise RunError(f"the pictures do not reach the model: {said}")
 
     def _told(self, sample: Sample) -> Sample:
         """A sample of a run with boxes and points as the base writes them."""
@@ -189,6 +220,11 @@ class _Run:
 
             optimizer: Any
 
+            def get_train_dataloader(self) -> Any:
+                found = super().get_train_dataloader()
+                found.base_dataloader.generator = torch.Generator()  # takes no chance from steps
+                return found
+
             def create_optimizer(self, *args: Any) -> Any:
                 if self.optimizer is None:
                     self.optimizer = torch.optim.AdamW(rates(self.model, stage), lr=stage.lr)
@@ -197,13 +233,27 @@ class _Run:
         trainer = Trainer(
             model=learner,
             args=trl.SFTConfig(**self._options()),
-            train_dataset=_endless(self.samples),
+            train_dataset=self._rows(0),
             data_collator=lambda rows: self.collate([row["sample"] for row in rows]),
             processing_class=self.chat.processor,
             callbacks=[self._listener(learner, hf.TrainerCallback)],
         )
         trainer.remove_callback(hf.PrinterCallback)
         return trainer
+
+    def _rows(self, done: int) -> Any:
+        """The samples of all processes for the steps after those done, as TRL wants them.
+
+        No picture is opened of a sample before.
+        """
+        datasets: Any = require("datasets", "training a base of Hugging Face", "train")
+        each = self.recipe.pictures * self.recipe.accumulate * processes()
+
+        def rows() -> Iterator[dict[str, Any]]:
+            left = islice(self.samples(), done * each, self.stage.steps * each)
+            return ({"images": sample.seen, "sample": sample} for sample in left)
+
+        return datasets.IterableDataset.from_generator(rows)
 
     def _options(self) -> dict[str, Any]:
         """Of TRL's `SFTConfig`."""
@@ -218,6 +268,7 @@ class _Run:
             "warmup_steps": stage.warmup,
             "save_steps": recipe.checkpoint,
             "save_total_limit": 2,
+            "ignore_data_skip": True,  # `_rows` begins behind what was learnt from
             "logging_steps": 1 if stage.steps < 100 else 10,
             "seed": recipe.seed,
             "bf16": recipe.precision == "bfloat16",
@@ -255,67 +306,6 @@ class _Run:
                     run.tell(record)
 
         return Told()
-
-
-def _endless(stream: Callable[[], Iterator[Sample]]) -> Any:
-    """Samples as TRL wants them: a data set of dictionaries that say that there are pictures."""
-    datasets: Any = require("datasets", "training a base of Hugging Face", "train")
-
-    def rows() -> Iterator[dict[str, Any]]:
-        return ({"images": sample.seen, "sample": sample} for sample in stream())
-
-    return datasets.IterableDataset.from_generator(rows)
-
-
-def prepare(model: Any, stage: Stage, chat: Chat) -> Any:
-    """Freeze what a stage does not learn, and put in its adapters; what learns becomes float32.
-
-    With adapters, the other parts that the stage learns are trained whole and saved beside them.
-    """
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(part_of(name) in stage.learn)
-    learner = model if stage.lora is None else _adapted(model, stage, chat)
-    for weight in learner.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    return learner
-
-
-def _adapted(model: Any, stage: Stage, chat: Chat) -> Any:
-    """A model with the adapters of a stage in it."""
-    assert stage.lora is not None
-    peft: Any = require("peft", "LoRA", "train")
-    options = peft.LoraConfig(
-        r=stage.lora.r,
-        lora_alpha=stage.lora.alpha,
-        lora_dropout=stage.lora.dropout,
-        target_modules=chat.base.adapters,
-        modules_to_save=_whole(model, stage) or None,
-        task_type="CAUSAL_LM",
-    )
-    return peft.get_peft_model(model, options)
-
-
-def _whole(model: Any, stage: Stage) -> list[str]:
-    """The topmost modules of the parts that a stage learns whole, beside the adapters."""
-    found: list[str] = []
-    for name, module in model.named_modules():
-        part = part_of(name)
-        inside = any(name.startswith(f"{above}.") for above in found)
-        listed = isinstance(module, torch.nn.ModuleList)  # cannot be called, so not be replaced
-        if part != "language" and part in stage.learn and not inside and not listed:
-            found.append(name)
-    return found
-
-
-def rates(model: Any, stage: Stage) -> list[dict[str, Any]]:
-    """The weights that learn, a group a part, each with its learning rate."""
-    groups: dict[str, list[Any]] = {}
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            groups.setdefault(part_of(name), []).append(weight)
-    named = {str(name): rate for name, rate in stage.rates.items()}
-    return [{"params": some, "lr": named.get(part, stage.lr)} for part, some in groups.items()]
 
 
 @torch.no_grad()

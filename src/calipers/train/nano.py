@@ -1,7 +1,7 @@
 """Training a calipers-nano: a plain loop over stages, with checkpoints from which it goes on.
 
-What the n-th step learns from follows from the recipe alone, so a run that was killed reads past
-what it has seen and goes on with the same losses.
+What the n-th step learns from, and what it draws by chance, follows from the recipe alone, so a run
+that was killed reads past what it has seen and goes on with the same losses.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic_core import from_json
 from torch.nn.utils.rnn import pad_sequence
 
-from calipers.errors import RunError
+from calipers.errors import RunError, UsageError
 from calipers.experts.torch_runtime import choose_device
+from calipers.io.run import write_json
 from calipers.model.adapters import add_adapters, merge_adapters
+from calipers.model.answering import SETTINGS
 from calipers.model.grounding import IGNORED
 from calipers.model.nano import Batch, Named, Nano, NanoConfig, tiny_language
 from calipers.model.pictures import both
 from calipers.model.smol import smollm2
 from calipers.model.tokens import Row, Writer, train_tokenizer
-from calipers.train.checkpoints import last_checkpoint, restore, save
+from calipers.questions.sampling import generator
+from calipers.train.checkpoints import last_checkpoint, recipe_digest, restore, save
 from calipers.train.data import Cache, Sample, texts
 from calipers.train.naming import called, covering, patch_words, shares
 from calipers.train.recipe import Recipe, Stage
@@ -44,6 +48,8 @@ NOTATION = "hundred"
 """How boxes are written: two digits a side are two tokens each, and finer than a patch."""
 READ_FOR_TOKENS = 200
 """Samples that a tokenizer is made of."""
+FINISHED = "finished.json"
+"""In the folder of the model: which recipe has trained it."""
 _BETAS, _DECAY, _MOST_GRADIENT, _LEAST_RATE = (0.9, 0.98), 0.05, 1.0, 0.05
 
 
@@ -96,9 +102,11 @@ class Trainer:
 
         Raises:
             RunError: pictures do not reach the model, or the loss is no number any more.
-            UsageError: the checkpoint is of another recipe.
+            UsageError: the folder holds a checkpoint or a model of another recipe.
         """
         saved = last_checkpoint(self.recipe)
+        if is_finished(self.recipe, saved):
+            return self.recipe.out
         if saved is not None:
             self.done = Progress(**json.loads((saved / "state.json").read_text("utf-8"))["done"])
         left = math.inf if stop_after is None else stop_after
@@ -108,7 +116,8 @@ class Trainer:
                 self._step(stage, adam, batches)
                 left -= 1
                 self._evaluate()
-                if left == 0 or self.done.step % self.recipe.checkpoint == 0:
+                last = self.done.step == stage.steps
+                if left == 0 or last or self.done.step % self.recipe.checkpoint == 0:
                     save(self.recipe, self.model, adam, asdict(self.done))
                 if left == 0:
                     return None
@@ -117,10 +126,14 @@ class Trainer:
             self.done, saved = Progress(self.done.stage + 1), None
         self.model.eval()
         self.model.save_pretrained(self.recipe.out)
+        said = {"see": self.recipe.see, "tool": self.recipe.tool}
+        write_json(self.recipe.out / SETTINGS, said)
+        write_json(self.recipe.out / FINISHED, {"recipe": recipe_digest(self.recipe)})
         return self.recipe.out
 
     def _begin(self, stage: Stage, saved: Path | None) -> torch.optim.AdamW:
         """Choose what a stage learns, and take over what a checkpoint holds."""
+        self._seed("before")
         if stage.lora is not None:
             add_adapters(self.model, stage.lora.r, stage.lora.alpha, stage.lora.dropout)
         groups = choose_parts(self.model, stage)
@@ -132,9 +145,15 @@ class Trainer:
         self.model.train()
         return adam
 
+    def _seed(self, place: str) -> None:
+        """Let what is drawn at a place in this stage, as dropout, depend on nothing before it."""
+        drawn = generator(self.recipe.seed, f"stage {self.done.stage}, {place}").integers(2**63)
+        torch.manual_seed(int(drawn))
+
     def _step(self, stage: Stage, adam: torch.optim.AdamW, batches: Sequence[Learnt]) -> None:
         """One update of the weights."""
         begun, rate = time.perf_counter(), rate_at(stage, self.done.step)
+        self._seed(f"step {self.done.step}")
         for group in adam.param_groups:
             group["lr"] = rate * group["highest"]
         half = self.recipe.precision == "bfloat16"
@@ -180,6 +199,8 @@ class Trainer:
 
     def _batches(self, stage: Stage) -> Iterator[list[Learnt]]:
         """What is left to learn from in a stage; made ahead by another thread."""
+        if self.done.step == stage.steps:
+            return
         recipe, stream = self.recipe, self._samples(stage)
         size = recipe.pictures
         for _ in islice(stream, self.done.step * size * recipe.accumulate):
@@ -211,6 +232,26 @@ class Trainer:
         batch = collate(rows, pictures, self.model.tokenizer.pad_token_id)
         batch.words, batch.shares = words, covered
         return batch
+
+
+def is_finished(recipe: Recipe, saved: Path | None) -> bool:
+    """Whether a recipe's folder holds the model that it trains.
+
+    Args:
+        recipe: all that is to be done.
+        saved: its last checkpoint.
+
+    Raises:
+        UsageError: the model there is of another recipe.
+    """
+    if not (recipe.out / "model.safetensors").exists():
+        return False
+    said = recipe.out / FINISHED
+    if said.exists() and from_json(said.read_bytes()) == {"recipe": recipe_digest(recipe)}:
+        return True
+    if saved is None:
+        raise UsageError(f"{recipe.out}: holds a model of another recipe; take another folder")
+    return False
 
 
 def start_model(recipe: Recipe) -> Nano:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from calipers.errors import UsageError
-from calipers.experts.torch_runtime import choose_device
+from calipers.experts.torch_runtime import choose_device, require
 from calipers.io.run import write_json
+from calipers.model.adapters import name_base
 
 
 def own_device(device: str | None = None) -> str:
@@ -32,13 +36,40 @@ def own_device(device: str | None = None) -> str:
     return f"cuda:{rank}" if chosen == "cuda" else chosen
 
 
+def processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def _is_set(name: str) -> bool:
     return os.environ.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
 
 
-def is_sharded(trainer: Any) -> bool:
-    """Whether FSDP has split the model of a trainer; it cannot be used apart from it any more."""
-    return bool(trainer.is_fsdp_enabled)
+@contextmanager
+def offline() -> Iterator[None]:
+    """No question to the model hub: peft asks it for the words of a base, and trl counts its users.
+
+    Both look at a variable, huggingface_hub at its own constant too, which was read long before.
+    """
+    hub: Any = require("huggingface_hub.constants", "training a base of Hugging Face", "train")
+    name = "HF_HUB_OFFLINE"
+    said, was = os.environ.get(name), hub.HF_HUB_OFFLINE
+    os.environ[name], hub.HF_HUB_OFFLINE = "1", True
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = was
+        if said is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = said
+
+
+def free() -> None:
+    """Give back the memory of models and trainers that are not used any more."""
+    gc.collect()  # a trainer and its parts hold each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def keep_there(model: Any) -> None:
@@ -65,6 +96,7 @@ def save_whole(trainer: Any, model: Any, folder: Path, precision: torch.dtype) -
     if trainer.is_world_process_zero():
         if hasattr(model, "peft_config"):
             model.save_pretrained(str(folder), state_dict=state)
+            name_base(folder, model.get_base_model().name_or_path)
         else:
             _save(model, state, folder, precision)
     trainer.accelerator.wait_for_everyone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -29,6 +29,9 @@ Positive = Annotated[int, Field(gt=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Types = Annotated[list[str], Field(min_length=1)]
+
+NEW = ("nano", "nano-smollm2")
+"""Models that are made; whatever lies about under these names is another."""
 
 _TAKE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -194,6 +197,7 @@ class Evaluation(_Checked):
         questions: how many.
         every: steps between two evaluations.
         seed: decides which questions.
+        tool: the model may ask the DepthAPI on the way; None: where a `Recipe` teaches that.
     """
 
     run: Path
@@ -204,6 +208,7 @@ class Evaluation(_Checked):
     questions: Positive = 200
     every: Positive = 500
     seed: int = 1_000_003
+    tool: bool | None = None
 
 
 class NanoSizes(_Checked):
@@ -259,6 +264,20 @@ class Recipe(_Checked):
     threads: Positive | None = None
     gradient_checkpointing: bool = False
 
+    @property
+    def tool(self) -> bool:
+        """Whether the model learns to ask the DepthAPI."""
+        return _teaches_tool(self.data, self.stages)
+
+    @field_validator("evaluate")
+    @classmethod
+    def _with_tool(cls, wanted: Evaluation | None, info: ValidationInfo) -> Evaluation | None:
+        """Ask as it is learnt, where nothing else is said."""
+        if wanted is None or wanted.tool is not None:
+            return wanted
+        tool = _teaches_tool(info.data.get("data", []), info.data.get("stages", []))
+        return wanted.model_copy(update={"tool": tool})
+
     @model_validator(mode="after")
     def _check(self) -> Recipe:
         if self.codec not in RANGE_M:
@@ -266,8 +285,15 @@ class Recipe(_Checked):
         return self
 
 
+def _teaches_tool(data: Iterable[Source], stages: Iterable[Stage]) -> bool:
+    learnt = (source for stage in stages for source in stage.data or data)
+    return any(isinstance(source, RunData) and source.tool for source in learnt)
+
+
 def read_recipe(path: str | Path) -> Recipe:
     """Read a recipe; relative paths in it begin at its folder.
+
+    A `model` is such a path where there is one; else it is a name.
 
     Raises:
         UsageError: not there, not YAML, or not a recipe; the text says which field and why.
@@ -279,7 +305,7 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(f"{path}: cannot be read as YAML: {_line(error)}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path}: wanted a recipe (see docs/train.md), got {type(found).__name__}")
-    return make_recipe(_rooted(found, path.parent), str(path))
+    return make_recipe(_rooted(found, path.parent) | _model(found, path.parent), str(path))
 
 
 def make_recipe(fields: dict[str, Any], name: str = "recipe") -> Recipe:
@@ -295,6 +321,14 @@ def make_recipe(fields: dict[str, Any], name: str = "recipe") -> Recipe:
         place = ".".join(str(part) for part in first["loc"] if part not in _KINDS.values())
         said = first["msg"].removeprefix("Value error, ")
         raise UsageError(": ".join(filter(None, (name, place, said)))) from error
+
+
+def _model(fields: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """The field `model`, where it is a path beside the recipe."""
+    name = fields.get("model")
+    if not isinstance(name, str) or name in NEW or not (root / name).exists():
+        return {}
+    return {"model": str(root / name)}
 
 
 _PATHS = ("run", "frames", "general", "images", "balance", "out")

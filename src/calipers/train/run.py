@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calipers.experts.torch_runtime import require
-from calipers.io.run import write_json
-from calipers.train.recipe import Recipe, read_recipe
+from calipers.train.recipe import NEW, Recipe, read_recipe
 
 Tell = Callable[[dict[str, Any]], None]
 LOG = "train.jsonl"
@@ -47,13 +46,13 @@ def train(recipe: Recipe | str | Path, tell: Tell = lambda record: None) -> Path
 def is_nano(model: str) -> bool:
     """Whether a recipe's model is a calipers-nano: by its name, or by the config in its folder."""
     config = Path(model) / "config.json"
-    if config.exists():
-        return bool(json.loads(config.read_text("utf-8")).get("model_type") == "calipers-nano")
-    return model in ("nano", "nano-smollm2")
+    if model in NEW or not config.exists():
+        return model in NEW
+    return bool(json.loads(config.read_text("utf-8")).get("model_type") == "calipers-nano")
 
 
 def _nano(recipe: Recipe, tell: Tell) -> Path:
-    from calipers.model.answering import SETTINGS, NanoAnswerer
+    from calipers.model.answering import NanoAnswerer
     from calipers.train.evaluate import examiner
     from calipers.train.nano import Trainer
 
@@ -64,7 +63,6 @@ def _nano(recipe: Recipe, tell: Tell) -> Path:
         return examine(NanoAnswerer(model, recipe.see))
 
     Trainer(recipe, tell, look if examine else None).train()
-    write_json(recipe.out / SETTINGS, {"see": recipe.see})
     return recipe.out
 
 

@@ -233,7 +233,7 @@ def place_turns(scene: Scene, notation: Notation, rng: np.random.Generator) -> T
 
 def _general(source: GeneralData, seed: int) -> Iterator[Sample]:
     """Conversations of a file, epoch after epoch in another order."""
-    rows = read_general(source.general)
+    rows = read_general(source.general, source.images)
     root = source.images or source.general.parent
 
     def begin(epoch: int) -> Iterator[Sample]:
