@@ -338,8 +338,8 @@ def load_local(
     if see == "rgbd":
         raise UsageError(f"{source}: what its processor does to packed depth is not known; see rgb")
     processor = load_processor(source)
-    load = hf.AutoModelForImageTextToText.from_pretrained
-    model = from_disk(load, source, adapter_kwargs={"local_files_only": True})
+    from_hub = hf.AutoModelForImageTextToText.from_pretrained
+    model = from_disk(from_hub, source, adapter_kwargs={"local_files_only": True})
     kind = Base(model.config.model_type, (), "not known", "thousand")
     chat = Chat(processor, kind, codec, "rgb")
     return HuggingSpeaker(name, model.eval().to(choose_device(device)), chat, False)
