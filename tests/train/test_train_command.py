@@ -101,6 +101,18 @@ def test_every_evaluation_is_told_and_written_down(whole: tuple[Path, str, str])
     assert lines[-1] == f"all {STEPS}: of 12 questions {said}"
 
 
+def test_a_recipe_that_was_finished_says_so(
+    run: Path, whole: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = whole[0]
+    before = told(home)
+    assert main(["train", str(recipe(run, home))]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"model     {home / 'out'}\n"
+    assert err == "this recipe was finished before; remove its folder to train anew\n"
+    assert told(home) == before
+
+
 def test_what_is_told_is_how_the_model_scores(run: Path, whole: tuple[Path, str, str]) -> None:
     """The last evaluation is of the model that was saved; every question is of two kinds."""
     home = whole[0]

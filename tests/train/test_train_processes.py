@@ -90,7 +90,9 @@ def test_a_process_may_have_text_alone(tmp_path: Path) -> None:
     """One conversation a process and step: some have pictures, others have none."""
     turns = [{"from": "human", "value": "Say a word."}, {"from": "gpt", "value": "Word."}]
     (tmp_path / "talk.json").write_text(json.dumps([{"conversations": turns}] * 4))
-    trained(tmp_path, str(tmp_path / "talk.json"))
+    out = trained(tmp_path, str(tmp_path / "talk.json"))
+    for name in ("0-projector", "1-instruction"):
+        assert json.loads((out / name / "stage.json").read_text("utf-8"))["finished"]
 
 
 def test_two_processes_split_a_model_in_both_stages(tmp_path: Path) -> None:

@@ -21,9 +21,20 @@ def train(recipe: Path, /, *, quiet: bool = False) -> None:
     """
     from calipers.train.run import train as run
 
-    out = run(recipe, tell=(lambda record: None) if quiet else _tell)
-    if not quiet:
-        sys.stdout.write(f"model     {out}\n")
+    told = 0
+
+    def tell(record: dict[str, Any]) -> None:
+        nonlocal told
+        told += 1
+        if not quiet:
+            _tell(record)
+
+    out = run(recipe, tell)
+    if quiet:
+        return
+    if not told:
+        sys.stderr.write("this recipe was finished before; remove its folder to train anew\n")
+    sys.stdout.write(f"model     {out}\n")
 
 
 def _tell(record: dict[str, Any]) -> None:
