@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +15,7 @@ from calipers.evals.places import read_points
 from calipers.evals.quantities import Quantity, read_area, read_length
 from calipers.evals.regions import Mask
 from calipers.evals.relations import read_comparison, read_which
-from calipers.evals.responses import finals, is_refusal
-from calipers.thoughts import spoken
-from calipers.units import UNITS_M
+from calipers.evals.responses import finals, is_refusal, with_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class Case:
         for part in parts:
             found = self.read(part) if part else None
             if part and self.kind == "length" and (found is None or self.unit):
-                found = self.read(_with_unit(self, response, part))
+                found = self.read(with_unit(part, response, self.unit is None))
             if found is not None:
                 return found, part
             if is_refusal(part):
@@ -98,30 +95,6 @@ class Case:
     def group(self) -> str:
         """Its cluster: what was given, or its pictures, or itself."""
         return self.cluster or "\n".join(self.images) or self.id
-
-
-_WORDLESS = re.compile(r"[^A-Za-z'\"′″°%²]*")
-_NAMES = "|".join(sorted((unit for unit in UNITS_M if unit.isalpha()), key=len, reverse=True))
-_UNIT = rf"({_NAMES})(?![A-Za-z²³^\d])(?<!\bin)"
-_BEHIND = re.compile(
-    rf"(?:</answer>|\\(?:text|mathrm|mbox)\b|\\[,;:! )\]]|[\s${{}}*)])+{_UNIT}", re.IGNORECASE
-)
-_NAMED = re.compile(rf"(?:\d\s?-?|\bin |\bunits?:? |\(){_UNIT}", re.IGNORECASE)
-
-
-def _with_unit(case: Case, response: str, part: str) -> str:
-    """A length that is said without a unit with the one that stands elsewhere in the response."""
-    if not _WORDLESS.fullmatch(part):
-        return part
-    said = spoken(response)
-    behind = _BEHIND.match(said, said.rfind(part) + len(part))
-    if behind:
-        return f"{part} {behind[1]}"
-    named = set() if case.unit else {UNITS_M[unit.lower()] for unit in _NAMED.findall(said)}
-    return f"{part} {_NAME_OF[named.pop()]}" if len(named) == 1 else part
-
-
-_NAME_OF = {metres: unit for unit, metres in reversed(UNITS_M.items()) if unit.isalpha()}
 
 
 def _middle(read: Callable[[str, str | None], Quantity | None], case: Case, text: str) -> Any:

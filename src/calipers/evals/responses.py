@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from calipers.thoughts import parted
+from calipers.thoughts import parted, spoken
+from calipers.units import UNITS_M
 
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
 _WHOLE_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -80,6 +81,38 @@ def _told(text: str) -> str:
             unit = "" if re.search("[A-Za-z]", value) else found.get("unit") or ""
             return f"{value} {unit}".strip()
     return text
+
+
+_WORDLESS = re.compile(r"[^A-Za-z'\"′″°%²]*")
+_NAMES = "|".join(sorted((unit for unit in UNITS_M if unit.isalpha()), key=len, reverse=True))
+_UNIT = rf"({_NAMES})(?![A-Za-z²³^\d])(?<!\bin)"
+_BEHIND = re.compile(
+    rf"(?:</answer>|\\(?:text|mathrm|mbox)\b|\\[,;:! )\]]|[\s${{}}*)])+{_UNIT}", re.IGNORECASE
+)
+_NAMED = re.compile(rf"(?:\d\s?-?|\bin |\bunits?:? |\(){_UNIT}", re.IGNORECASE)
+_NAME_OF = {metres: unit for unit, metres in reversed(UNITS_M.items()) if unit.isalpha()}
+
+
+def with_unit(part: str, response: str, anywhere: bool) -> str:
+    """A length that is said without a unit, with the one that stands elsewhere in the response.
+
+    Args:
+        part: of the response, what counts.
+        response: the whole.
+        anywhere: the unit may also be the only one that the response names, not only the one right
+            behind the part.
+
+    >>> with_unit("1.5", "The width is 1.5 m. Answer: 1.5", True)
+    '1.5 m'
+    """
+    if not _WORDLESS.fullmatch(part):
+        return part
+    said = spoken(response)
+    behind = _BEHIND.match(said, said.rfind(part) + len(part))
+    if behind:
+        return f"{part} {behind[1]}"
+    named = {UNITS_M[unit.lower()] for unit in _NAMED.findall(said)} if anywhere else set()
+    return f"{part} {_NAME_OF[named.pop()]}" if len(named) == 1 else part
 
 
 _REFUSAL = re.compile(
